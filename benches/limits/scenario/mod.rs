@@ -1,0 +1,34 @@
+//! One file a scenario; a scenario measures one or more rows of the table on the same data.
+
+mod branch;
+mod diff;
+mod disk;
+mod durable;
+mod history;
+mod load;
+mod long;
+mod merges;
+mod point;
+mod scan;
+mod write;
+
+use crate::harness::{Report, Result, Setting};
+
+pub(crate) struct Scenario {
+    pub(crate) rows: &'static [&'static str],
+    pub(crate) run: fn(&Setting, &mut Report) -> Result<()>,
+}
+
+pub(crate) const ALL: &[Scenario] = &[
+    Scenario { rows: point::ROWS, run: point::run },
+    Scenario { rows: scan::ROWS, run: scan::run },
+    Scenario { rows: write::ROWS, run: write::run },
+    Scenario { rows: durable::ROWS, run: durable::run },
+    Scenario { rows: branch::ROWS, run: branch::run },
+    Scenario { rows: diff::ROWS, run: diff::run },
+    Scenario { rows: history::ROWS, run: history::run },
+    Scenario { rows: load::ROWS, run: load::run },
+    Scenario { rows: disk::ROWS, run: disk::run },
+    Scenario { rows: long::ROWS, run: long::run },
+    Scenario { rows: merges::ROWS, run: merges::run },
+];

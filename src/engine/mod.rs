@@ -1,0 +1,358 @@
+//! The only place that names RocksDB: one database, its families, its batches and its transactions.
+//!
+//! Rules kept here: every write goes through [`Engine::write`] or [`Transaction::commit`], both
+//! called under the commit lock of `publish`; a failed write latches the engine until it is reopened.
+
+mod bulk;
+mod options;
+mod owner;
+mod sync;
+mod transaction;
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocksdb::{
+    DB, DBPinnableSlice, DBRawIteratorWithThreadMode, OptimisticTransactionDB, ReadOptions,
+    WriteBatchWithTransaction, WriteOptions,
+};
+
+pub(crate) use bulk::SortedFile;
+pub(crate) use options::{EngineOptions, Mode};
+pub(crate) use owner::{LOCK_FILE, Owner};
+pub(crate) use sync::GroupSync;
+pub(crate) use transaction::{CommitFault, Transaction};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::Family;
+
+/// Turns RocksDB's error into ours; `what` says what was being done.
+fn failed(what: &str, cause: rocksdb::Error) -> Error {
+    use rocksdb::ErrorKind as Rocks;
+    let full = cause.as_ref().contains("No space left");
+    let kind = match cause.kind() {
+        Rocks::Corruption => ErrorKind::Corrupt,
+        Rocks::Busy | Rocks::TryAgain => ErrorKind::Busy,
+        _ => ErrorKind::Io,
+    };
+    let error = if full {
+        Error::new(kind, format!("{what}: no space left on the disk"))
+            .with_hint("free some space, then open the store again; what was committed is safe")
+    } else {
+        Error::new(kind, what.to_owned())
+    };
+    error.because(cause)
+}
+
+enum Db {
+    Write(OptimisticTransactionDB),
+    Read(DB),
+}
+
+/// Runs the same expression on either kind of database.
+macro_rules! on_db {
+    ($engine:expr, $db:ident => $body:expr) => {
+        match &$engine.db {
+            Db::Write($db) => $body,
+            Db::Read($db) => $body,
+        }
+    };
+}
+
+/// One open database.
+pub(crate) struct Engine {
+    db: Db,
+    path: PathBuf,
+    read: ReadOptions,
+    unsynced: WriteOptions,
+    halted: AtomicBool,
+    files: rocksdb::Options,
+    // Dropped last: another process may open the store only once the database is closed.
+    _owner: Option<Owner>,
+}
+
+/// Bytes of a stored value, pinned in RocksDB's cache.
+pub(crate) struct Slice<'a>(DBPinnableSlice<'a>);
+
+impl Deref for Slice<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Writes that become visible together.
+#[derive(Default)]
+pub(crate) struct WriteSet(WriteBatchWithTransaction<true>);
+
+impl Engine {
+    /// Opens the database in this directory.
+    pub(crate) fn open(path: &Path, options: &EngineOptions, owner: Option<Owner>) -> Result<Self> {
+        let base = options.database();
+        let families = || options.families();
+        let db = match options.mode {
+            Mode::Create | Mode::Write => {
+                OptimisticTransactionDB::open_cf_descriptors(&base, path, families()).map(Db::Write)
+            }
+            Mode::Read => {
+                // A writer may delete a file between the reading of the manifest and its opening.
+                let open = || DB::open_cf_descriptors_read_only(&base, path, families(), false);
+                let mut db = open();
+                for _ in 0..20 {
+                    if db.is_ok() {
+                        break;
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                    db = open();
+                }
+                db.map(Db::Read)
+            }
+        };
+        let db = db.map_err(|e| failed("cannot open the database of the store", e))?;
+        let mut unsynced = WriteOptions::default();
+        unsynced.set_sync(false);
+        Ok(Self {
+            db,
+            path: path.to_owned(),
+            read: ReadOptions::default(),
+            unsynced,
+            halted: AtomicBool::new(false),
+            files: options.family(Family::Head),
+            _owner: owner,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn writable(&self) -> Result<&OptimisticTransactionDB> {
+        match &self.db {
+            Db::Write(db) => Ok(db),
+            Db::Read(_) => {
+                Err(Error::new(ErrorKind::ReadOnly, "the store is open for reading only")
+                    .with_hint("open it without `read_only`"))
+            }
+        }
+    }
+
+    /// Reads one row.
+    pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Slice<'_>>> {
+        let row = on_db!(self, db => {
+            let cf = db.cf_handle(family.name()).expect("every family is opened");
+            db.get_pinned_cf_opt(cf, key, &self.read)
+        });
+        row.map(|found| found.map(Slice)).map_err(|e| failed("cannot read from the store", e))
+    }
+
+    /// Reads rows whose keys are sorted.
+    pub(crate) fn multi_get<'k, K: AsRef<[u8]> + 'k>(
+        &self,
+        family: Family,
+        keys: impl IntoIterator<Item = &'k K>,
+    ) -> Result<Vec<Option<Slice<'_>>>> {
+        let rows = on_db!(self, db => {
+            let cf = db.cf_handle(family.name()).expect("every family is opened");
+            db.batched_multi_get_cf_opt(cf, keys, true, &self.read)
+        });
+        rows.into_iter()
+            .map(|row| row.map(|found| found.map(Slice)))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|e| failed("cannot read from the store", e))
+    }
+
+    /// An iterator over a range of keys; `upper` is exclusive.
+    pub(crate) fn iter(&self, family: Family, lower: &[u8], upper: Option<&[u8]>) -> Rows<'_> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(lower);
+        if let Some(upper) = upper {
+            options.set_iterate_upper_bound(upper);
+        }
+        let raw = match &self.db {
+            Db::Write(db) => {
+                let cf = db.cf_handle(family.name()).expect("every family is opened");
+                RawRows::Write(db.raw_iterator_cf_opt(cf, options))
+            }
+            Db::Read(db) => {
+                let cf = db.cf_handle(family.name()).expect("every family is opened");
+                RawRows::Read(db.raw_iterator_cf_opt(cf, options))
+            }
+        };
+        Rows { raw }
+    }
+
+    /// An iterator over the keys with this prefix.
+    pub(crate) fn iter_prefix(&self, family: Family, prefix: &[u8]) -> Rows<'_> {
+        self.iter(family, prefix, crate::kv::after_prefix(prefix).as_deref())
+    }
+
+    /// The family's last row whose key has this prefix.
+    pub(crate) fn last_with_prefix(
+        &self,
+        family: Family,
+        prefix: &[u8],
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = self.iter_prefix(family, prefix);
+        rows.seek_to_last();
+        Ok(rows.current()?.map(|(k, v)| (k.to_vec(), v.to_vec())))
+    }
+
+    /// Adds a row to a set of writes.
+    pub(crate) fn put(&self, set: &mut WriteSet, family: Family, key: &[u8], value: &[u8]) {
+        on_db!(self, db => {
+            let cf = db.cf_handle(family.name()).expect("every family is opened");
+            set.0.put_cf(cf, key, value);
+        });
+    }
+
+    /// Adds the deletion of a row to a set of writes. For rows of refs and state only: deletions in
+    /// the families of data would slow every seek.
+    pub(crate) fn delete(&self, set: &mut WriteSet, family: Family, key: &[u8]) {
+        on_db!(self, db => {
+            let cf = db.cf_handle(family.name()).expect("every family is opened");
+            set.0.delete_cf(cf, key);
+        });
+    }
+
+    /// Removes rows that nothing can reach any more. The caller holds the commit lock.
+    pub(crate) fn drop_range(&self, family: Family, from: &[u8], to: &[u8]) -> Result<()> {
+        let db = self.writable()?;
+        let cf = db.cf_handle(family.name()).expect("every family is opened");
+        self.guard(|| {
+            db.delete_range_cf(cf, from, to).map_err(|e| failed("cannot remove unused rows", e))
+        })
+    }
+
+    /// Writes a set, unsynced. The caller holds the commit lock.
+    ///
+    /// On an error the set may still become visible after a reopen, and the engine is halted.
+    pub(crate) fn write(&self, set: WriteSet) -> Result<()> {
+        let db = self.writable()?;
+        self.guard(|| {
+            db.write_opt(set.0, &self.unsynced).map_err(|e| failed("cannot write to the store", e))
+        })
+    }
+
+    /// Puts everything written so far on disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let db = self.writable()?;
+        self.guard(|| db.flush_wal(true).map_err(|e| failed("cannot sync the store to disk", e)))
+    }
+
+    /// Runs a write; the engine halts if it fails or unwinds.
+    fn guard<T>(&self, write: impl FnOnce() -> Result<T>) -> Result<T> {
+        struct Latch<'a>(&'a AtomicBool, bool);
+        impl Drop for Latch<'_> {
+            fn drop(&mut self) {
+                if self.1 {
+                    self.0.store(true, Ordering::Release);
+                }
+            }
+        }
+        let mut latch = Latch(&self.halted, true);
+        let out = write();
+        latch.1 = out.is_err();
+        out
+    }
+
+    /// Refuses once a write has failed. Called after the commit lock is taken, never before: the
+    /// write that failed may have held it.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.halted.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Halted, "an earlier write to the store failed")
+                .with_hint("open the store again; everything acknowledged before is safe"));
+        }
+        self.writable().map(|_| ())
+    }
+
+    /// Writes all memtables of a family to files and compacts them. For tests and measurements.
+    pub(crate) fn compact(&self, family: Family) -> Result<()> {
+        let db = self.writable()?;
+        let cf = db.cf_handle(family.name()).expect("every family is opened");
+        db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))?;
+        db.compact_range_cf(cf, None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    /// A number that RocksDB keeps of a family.
+    pub(crate) fn property(&self, family: Family, name: &str) -> Option<u64> {
+        on_db!(self, db => {
+            let cf = db.cf_handle(family.name()).expect("every family is opened");
+            db.property_int_value_cf(cf, name).ok().flatten()
+        })
+    }
+}
+
+impl WriteSet {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.0.size_in_bytes()
+    }
+}
+
+enum RawRows<'a> {
+    Write(DBRawIteratorWithThreadMode<'a, OptimisticTransactionDB>),
+    Read(DBRawIteratorWithThreadMode<'a, DB>),
+}
+
+/// Rows in key order, both ways. Invalid until the first seek.
+pub(crate) struct Rows<'a> {
+    raw: RawRows<'a>,
+}
+
+macro_rules! on_rows {
+    ($rows:expr, $it:ident => $body:expr) => {
+        match &mut $rows.raw {
+            RawRows::Write($it) => $body,
+            RawRows::Read($it) => $body,
+        }
+    };
+}
+
+impl Rows<'_> {
+    pub(crate) fn seek_to_first(&mut self) {
+        on_rows!(self, it => it.seek_to_first());
+    }
+
+    pub(crate) fn seek_to_last(&mut self) {
+        on_rows!(self, it => it.seek_to_last());
+    }
+
+    /// Goes to the first row at or above `key`.
+    pub(crate) fn seek(&mut self, key: &[u8]) {
+        on_rows!(self, it => it.seek(key));
+    }
+
+    /// Goes to the last row at or below `key`.
+    pub(crate) fn seek_for_prev(&mut self, key: &[u8]) {
+        on_rows!(self, it => it.seek_for_prev(key));
+    }
+
+    pub(crate) fn next(&mut self) {
+        on_rows!(self, it => it.next());
+    }
+
+    pub(crate) fn prev(&mut self) {
+        on_rows!(self, it => it.prev());
+    }
+
+    /// The row it is at; `None` behind the end.
+    pub(crate) fn current(&self) -> Result<Option<(&[u8], &[u8])>> {
+        let (item, status) = match &self.raw {
+            RawRows::Write(it) => match it.item() {
+                Some(item) => (Some(item), Ok(())),
+                None => (None, it.status()),
+            },
+            RawRows::Read(it) => match it.item() {
+                Some(item) => (Some(item), Ok(())),
+                None => (None, it.status()),
+            },
+        };
+        status.map_err(|e| failed("cannot read from the store", e))?;
+        Ok(item)
+    }
+}

@@ -1,0 +1,110 @@
+//! RocksDB's settings, family by family, each with its reason.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType,
+    LogLevel, Options,
+};
+
+use crate::format::Family;
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// For writing; it may have to be made.
+    Create,
+    /// For writing; it must be there.
+    Write,
+    /// For reading only; no file is changed.
+    Read,
+}
+
+/// What can be chosen when a database is opened.
+pub(crate) struct EngineOptions {
+    pub(crate) mode: Mode,
+    cache: Cache,
+}
+
+/// Memtable of the families that every commit writes to.
+const LARGE_BUFFER: usize = 32 << 20;
+/// Memtable of the others.
+const SMALL_BUFFER: usize = 8 << 20;
+
+impl EngineOptions {
+    pub(crate) fn new(mode: Mode, cache_bytes: usize) -> Self {
+        Self { mode, cache: Cache::new_lru_cache(cache_bytes) }
+    }
+
+    /// Settings of the whole database.
+    pub(crate) fn database(&self) -> Options {
+        let mut options = Options::default();
+        let create = self.mode == Mode::Create;
+        options.create_if_missing(create);
+        options.create_missing_column_families(create);
+        options.set_max_background_jobs(2);
+        options.set_max_total_wal_size(256 << 20);
+        options.set_keep_log_file_num(2);
+        options.set_log_level(LogLevel::Warn);
+        options.set_stats_dump_period_sec(0);
+        options.set_stats_persist_period_sec(0);
+        options.set_skip_stats_update_on_db_open(true);
+        self.tune(&mut options, SMALL_BUFFER);
+        options
+    }
+
+    /// What every family shares, RocksDB's unused default family included.
+    fn tune(&self, options: &mut Options, buffer: usize) {
+        options.set_write_buffer_size(buffer);
+        options.set_max_write_buffer_number(3);
+        // Optimistic transactions look for conflicts in memtables. Withy's own check decides when
+        // they have forgotten too much, so little is kept; the default is 128 MiB a family.
+        options.set_max_write_buffer_size_to_maintain(1 << 20);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_level_compaction_dynamic_level_bytes(true);
+    }
+
+    /// Settings of one family.
+    pub(crate) fn family(&self, family: Family) -> Options {
+        let mut options = Options::default();
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_format_version(5);
+        match family {
+            Family::Head => {
+                self.tune(&mut options, LARGE_BUFFER);
+                // A child branch asks its own line first: a miss must be cheap.
+                table.set_bloom_filter(10.0, false);
+                table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+            }
+            Family::History | Family::Log => {
+                self.tune(&mut options, LARGE_BUFFER);
+                // Old data is read in runs and should be small.
+                table.set_block_size(16 << 10);
+                options.set_bottommost_compression_type(DBCompressionType::Zstd);
+            }
+            Family::Blob => {
+                self.tune(&mut options, LARGE_BUFFER);
+                table.set_bloom_filter(10.0, false);
+                // Large values live in files of their own, so compaction does not copy them.
+                options.set_enable_blob_files(true);
+                options.set_min_blob_size(4 << 10);
+                options.set_blob_compression_type(DBCompressionType::Lz4);
+                options.set_enable_blob_gc(true);
+            }
+            Family::Refs | Family::State | Family::Meta => {
+                self.tune(&mut options, SMALL_BUFFER);
+                table.set_bloom_filter(10.0, false);
+            }
+        }
+        options.set_block_based_table_factory(&table);
+        options
+    }
+
+    /// All families with their settings.
+    pub(crate) fn families(&self) -> Vec<ColumnFamilyDescriptor> {
+        let mut unused = Options::default();
+        self.tune(&mut unused, 64 << 10);
+        std::iter::once(ColumnFamilyDescriptor::new("default", unused))
+            .chain(Family::ALL.map(|f| ColumnFamilyDescriptor::new(f.name(), self.family(f))))
+            .collect()
+    }
+}

@@ -1,0 +1,70 @@
+//! Ownership of a store: one process writes, and everyone else is told which one.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::{Deadline, Timestamp};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The file whose lock says who writes; it also names the holder.
+pub(crate) const LOCK_FILE: &str = "withy.lock";
+/// How often a waiting process looks again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Held for as long as the store is open for writing.
+pub(crate) struct Owner(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+impl Owner {
+    /// Takes the lock, waiting for as long as told.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] naming process id and start time of the holder, if it does not let go.
+    pub(crate) fn take(store: &Path, wait: Duration, now: Timestamp) -> Result<Self> {
+        let path = store.join(LOCK_FILE);
+        let io = |e: std::io::Error| {
+            Error::new(ErrorKind::Io, format!("cannot open {}", path.display())).because(e)
+        };
+        let deadline = Deadline::after(wait);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(e)) => return Err(io(e)),
+                Err(TryLockError::WouldBlock) => match deadline.left() {
+                    Some(left) => thread::sleep(left.min(POLL)),
+                    None => return Err(held(store, &mut file)),
+                },
+            }
+        }
+        let line = format!("{} {}\n", std::process::id(), now);
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(line.as_bytes()))
+            .map_err(io)?;
+        Ok(Self(file))
+    }
+}
+
+/// The error that names the holder, as far as the file tells.
+fn held(store: &Path, file: &mut File) -> Error {
+    let mut text = String::new();
+    let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    let by = match text.trim().split_once(' ') {
+        Some((pid, since)) => format!("process {pid} since {since}"),
+        None => "another process".to_owned(),
+    };
+    Error::new(
+        ErrorKind::Busy,
+        format!("the store {} is open for writing by {by}", store.display()),
+    )
+    .with_hint("wait for it (option `wait`), or open the store for reading only")
+}

@@ -1,0 +1,16 @@
+//! Histories as `git fast-export` streams, both ways.
+
+mod event;
+mod export;
+mod import;
+mod marks;
+mod names;
+mod options;
+mod stage;
+mod stream;
+mod text;
+mod write;
+
+pub use export::export_git;
+pub use import::import_git;
+pub use options::{GitExportOptions, GitExported, GitImportOptions, GitImported, GitNotes};

@@ -1,0 +1,234 @@
+//! Ordered keys. Stored keys sort as their parts do; a test proves it for each shape.
+
+use super::{Corrupt, Cursor};
+use crate::id::{LineId, OpId, Seq, ValueHash};
+
+/// First byte of the log keys that hold the changes of a bulk load; above every sequence.
+const BULK: u8 = 0xFF;
+/// Largest sequence that a store can give: the bulk keys are above it.
+pub(crate) const LAST_SEQ: u64 = (BULK as u64) << 56;
+
+/// `line, key`
+pub(crate) fn head(line: LineId, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + key.len());
+    head_into(line, key, &mut out);
+    out
+}
+
+/// [`head`], into a buffer that is used again.
+pub(crate) fn head_into(line: LineId, key: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&line.get().to_be_bytes());
+    out.extend_from_slice(key);
+}
+
+/// The user key in a key of family `head`.
+pub(crate) fn head_user_key(stored: &[u8]) -> Result<&[u8], Corrupt> {
+    let mut cursor = Cursor::new("head key", stored);
+    cursor.u64("line")?;
+    Ok(cursor.rest())
+}
+
+/// The prefix of all rows of a line, in families `head` and `history`.
+pub(crate) fn line_prefix(line: LineId) -> [u8; 8] {
+    line.get().to_be_bytes()
+}
+
+/// `line, escape(key) 00 00`: the prefix of all old versions of a key on a line.
+pub(crate) fn history_prefix(line: LineId, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + key.len() + 10);
+    out.extend_from_slice(&line.get().to_be_bytes());
+    for &byte in key {
+        out.push(byte);
+        // Each 00 is followed by FF, so the terminator 00 00 is unique and order is kept.
+        if byte == 0 {
+            out.push(0xFF);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+    out
+}
+
+/// `line, escape(key) 00 00, desc(seq)`: by key, then newest version first.
+pub(crate) fn history(line: LineId, key: &[u8], seq: Seq) -> Vec<u8> {
+    let mut out = history_prefix(line, key);
+    out.extend_from_slice(&(u64::MAX - seq.get()).to_be_bytes());
+    out
+}
+
+/// The sequence at the end of a key of family `history`.
+pub(crate) fn history_seq(stored: &[u8]) -> Result<Seq, Corrupt> {
+    let fault = Corrupt { record: "history key", at: stored.len(), want: "sequence" };
+    let (_, seq) = stored.split_last_chunk::<8>().ok_or(fault)?;
+    Ok(Seq::new(u64::MAX - u64::from_be_bytes(*seq)))
+}
+
+/// `seq, part`
+pub(crate) fn log(seq: Seq, part: u32) -> [u8; 12] {
+    let mut out = [0; 12];
+    out[..8].copy_from_slice(&seq.get().to_be_bytes());
+    out[8..].copy_from_slice(&part.to_be_bytes());
+    out
+}
+
+/// The sequence and part of a log key; `None` for a part of a bulk load.
+pub(crate) fn log_parts(stored: &[u8]) -> Result<Option<(Seq, u32)>, Corrupt> {
+    let mut cursor = Cursor::new("log key", stored);
+    let seq = cursor.u64("sequence")?;
+    let part = u32::from_be_bytes(cursor.array("part")?);
+    Ok((seq < LAST_SEQ).then_some((Seq::new(seq), part)))
+}
+
+/// `FF, line, part`: the changes of the bulk load that made this line.
+pub(crate) fn bulk_log(line: LineId, part: u32) -> [u8; 13] {
+    let mut out = [BULK; 13];
+    out[1..9].copy_from_slice(&line.get().to_be_bytes());
+    out[9..].copy_from_slice(&part.to_be_bytes());
+    out
+}
+
+/// The row that says that a blob is there, and how long it is.
+pub(crate) fn blob_length(hash: &ValueHash) -> [u8; 33] {
+    let mut out = [0; 33];
+    out[..32].copy_from_slice(hash.as_bytes());
+    out
+}
+
+/// The row that holds a blob.
+pub(crate) fn blob_content(hash: &ValueHash) -> [u8; 33] {
+    let mut out = blob_length(hash);
+    out[32] = 1;
+    out
+}
+
+/// Kinds of rows in family `refs`.
+pub(crate) mod kind {
+    pub(crate) const BRANCH: u8 = b'b';
+    pub(crate) const TAG: u8 = b't';
+    pub(crate) const LINE: u8 = b'l';
+    pub(crate) const OPERATION: u8 = b'o';
+    pub(crate) const PIN: u8 = b'p';
+    pub(crate) const MERGE: u8 = b'm';
+    pub(crate) const INDEX: u8 = b'x';
+    pub(crate) const COMMIT_IDS: u8 = b'i';
+    pub(crate) const LAYER: u8 = b'y';
+}
+
+fn refs(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
+    out.push(kind);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out
+}
+
+fn be(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+pub(crate) fn branch(name: &str) -> Vec<u8> {
+    refs(kind::BRANCH, &[name.as_bytes()])
+}
+
+pub(crate) fn tag(name: &str) -> Vec<u8> {
+    refs(kind::TAG, &[name.as_bytes()])
+}
+
+pub(crate) fn line(line: LineId) -> Vec<u8> {
+    refs(kind::LINE, &[&be(line.get())])
+}
+
+pub(crate) fn operation(id: OpId) -> Vec<u8> {
+    refs(kind::OPERATION, &[&be(id.seq.get()), &be(id.step)])
+}
+
+pub(crate) fn pin(seq: Seq, owner_kind: u8, owner: &[u8]) -> Vec<u8> {
+    refs(kind::PIN, &[&be(seq.get()), &[owner_kind], owner])
+}
+
+pub(crate) fn merge(line: LineId, seq: Seq) -> Vec<u8> {
+    refs(kind::MERGE, &[&be(line.get()), &be(seq.get())])
+}
+
+pub(crate) fn index(line: LineId, last: Seq) -> Vec<u8> {
+    refs(kind::INDEX, &[&be(line.get()), &be(last.get())])
+}
+
+pub(crate) fn commit_ids(last: Seq) -> Vec<u8> {
+    refs(kind::COMMIT_IDS, &[&be(last.get())])
+}
+
+pub(crate) fn layer(top: (LineId, Seq), bottom: LineId) -> Vec<u8> {
+    refs(kind::LAYER, &[&be(top.0.get()), &be(top.1.get()), &be(bottom.get())])
+}
+
+/// The name in a branch or tag key.
+pub(crate) fn name_of(stored: &[u8]) -> Result<&str, Corrupt> {
+    let name = stored.get(1..).unwrap_or_default();
+    std::str::from_utf8(name).map_err(|e| Corrupt {
+        record: "ref key",
+        at: 1 + e.valid_up_to(),
+        want: "name",
+    })
+}
+
+/// The number after the kind: line of a line key, sequence of an operation key.
+pub(crate) fn number_at(stored: &[u8], at: usize) -> Result<u64, Corrupt> {
+    let fault = Corrupt { record: "ref key", at, want: "number" };
+    let bytes = stored.get(at..).and_then(<[u8]>::first_chunk::<8>).ok_or(fault)?;
+    Ok(u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_keys_sort_by_line_key_and_newest_first() {
+        let bytes = [0u8, 1, 0xFE, 0xFF];
+        let mut keys: Vec<Vec<u8>> = vec![vec![]];
+        for _ in 0..3 {
+            keys = keys
+                .iter()
+                .flat_map(|k| {
+                    let longer = bytes.iter().map(|&b| [k.as_slice(), &[b]].concat());
+                    std::iter::once(k.clone()).chain(longer).collect::<Vec<_>>()
+                })
+                .collect();
+        }
+        keys.sort();
+        keys.dedup();
+        let mut stored = Vec::new();
+        for line in [0, 1, 256] {
+            for key in &keys {
+                for seq in [u64::MAX - 1, 256, 255, 1, 0] {
+                    stored.push(history(LineId::new(line), key, Seq::new(seq)));
+                }
+            }
+        }
+        assert!(stored.is_sorted(), "stored order is line, key, newest first");
+        stored.dedup();
+        assert_eq!(stored.len(), 3 * keys.len() * 5, "no two versions share a key");
+    }
+
+    #[test]
+    fn no_key_is_in_the_history_of_another() {
+        let prefix = history_prefix(LineId::new(1), b"a");
+        for other in [&b"a\0"[..], b"a\0\0", b"a\0\xFF", b"ab", b"a\xFF"] {
+            let stored = history(LineId::new(1), other, Seq::new(1));
+            assert!(!stored.starts_with(&prefix), "{other:?} is not a version of a");
+        }
+    }
+
+    #[test]
+    fn log_keys_tell_commits_from_bulk_loads() {
+        let stored = log(Seq::new(5), 2);
+        assert_eq!(log_parts(&stored), Ok(Some((Seq::new(5), 2))), "a commit's part");
+        let bulk = bulk_log(LineId::new(9), 1);
+        assert_eq!(log_parts(&bulk), Ok(None), "a bulk load's part");
+        assert!(
+            bulk.as_slice() > log(Seq::new(LAST_SEQ - 1), u32::MAX).as_slice(),
+            "bulk keys come last"
+        );
+        assert!(log_parts(&stored[..5]).is_err(), "a short key is a fault, not a panic");
+    }
+}

@@ -1,0 +1,259 @@
+//! The commit graph: lines, commits on them, and what is reachable from where.
+//!
+//! A line is linear, so what a commit reaches on a line is always a run up to some sequence. That is
+//! why every walk here hops from fork to fork and from merge to merge, never commit by commit.
+
+mod commit;
+mod index;
+mod log;
+mod walk;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub use commit::{Commit, CommitRef, Origin};
+pub(crate) use index::Tail;
+pub use log::Log;
+pub(crate) use log::LogFilter;
+pub(crate) use walk::Run;
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::commit::{Change, ChangesAt, Header, read_changes, read_first, read_further};
+use crate::format::refs::{At, LineRecord};
+use crate::format::{Family, keys, record};
+use crate::id::{CommitId, Fingerprint, LineId, Seq};
+
+#[expect(clippy::disallowed_types, reason = "look-ups only, never iterated")]
+type Cache<V> = RwLock<std::collections::HashMap<LineId, Arc<V>>>;
+/// A cache is emptied when it holds this many lines.
+const CACHED_LINES: usize = 1 << 16;
+
+/// A commit's place: its line and sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) line: LineId,
+    pub(crate) seq: Seq,
+}
+
+impl Place {
+    pub(crate) const ROOT: Self = Self { line: LineId::ROOT, seq: Seq::ROOT };
+}
+
+impl From<At> for Place {
+    fn from(at: At) -> Self {
+        Self { line: LineId::new(at.line), seq: Seq::new(at.seq) }
+    }
+}
+
+impl From<Place> for At {
+    fn from(place: Place) -> Self {
+        Self { line: place.line.get(), seq: place.seq.get() }
+    }
+}
+
+/// A line: where it forked, and the layers below it that reads fall through to, newest first.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) fork: Option<Place>,
+    pub(crate) layers: Arc<[Place]>,
+    /// For a read layer: how many rows it has.
+    pub(crate) layer_rows: u64,
+}
+
+/// What is needed of a line's newest commit to write the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) place: Place,
+    pub(crate) id: CommitId,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) keys: u64,
+    /// Rows of the line that was asked for, not of the line that the commit is on.
+    pub(crate) rows: u64,
+}
+
+/// The graph as stored, with what was looked up lately in memory.
+pub(crate) struct Graph {
+    engine: Arc<Engine>,
+    lines: Cache<Line>,
+    heads: Cache<Head>,
+    tail: RwLock<Tail>,
+}
+
+impl Graph {
+    /// Reads what is not in the index yet.
+    pub(crate) fn open(engine: Arc<Engine>) -> Result<Self> {
+        let tail = RwLock::new(Tail::load(&engine)?);
+        Ok(Self { engine, lines: Cache::default(), heads: Cache::default(), tail })
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The newest commit of the store.
+    pub(crate) fn latest(&self) -> Seq {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner).latest()
+    }
+
+    /// A line's record.
+    pub(crate) fn line(&self, id: LineId) -> Result<Arc<Line>> {
+        if let Some(line) = self.lines.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Arc::clone(line));
+        }
+        let row = self
+            .engine
+            .get(Family::Refs, &keys::line(id))?
+            .ok_or_else(|| missing("line", id.get()))?;
+        let stored: LineRecord = record::decode("line", &row)?;
+        let line = Arc::new(Line {
+            fork: stored.fork.map(Place::from),
+            layers: stored.layers.into_iter().map(Place::from).collect(),
+            layer_rows: stored.layer_rows,
+        });
+        let mut cache = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHED_LINES {
+            cache.clear();
+        }
+        Ok(Arc::clone(cache.entry(id).or_insert(line)))
+    }
+
+    /// Forgets a line's record, because a new one was written.
+    pub(crate) fn forget_line(&self, id: LineId) {
+        self.lines.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// The newest commit of a line; where it forked, if it has none of its own.
+    pub(crate) fn head(&self, line: LineId) -> Result<Arc<Head>> {
+        if let Some(head) = self.heads.read().unwrap_or_else(PoisonError::into_inner).get(&line) {
+            return Ok(Arc::clone(head));
+        }
+        // A commit that is published meanwhile sets the cache itself, so only an empty place is filled.
+        let place = self.at_or_before(line, Seq::MAX)?;
+        let header = self.header(place.seq)?;
+        let head = Arc::new(Head {
+            place,
+            id: header.commit_id(),
+            fingerprint: header.content(),
+            keys: header.keys,
+            rows: if place.line == line { header.rows } else { 0 },
+        });
+        let mut cache = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHED_LINES {
+            cache.clear();
+        }
+        Ok(Arc::clone(cache.entry(line).or_insert(head)))
+    }
+
+    /// Says that a commit was written. The caller holds the commit lock.
+    pub(crate) fn wrote(&self, head: Head, bytes: u64) {
+        let line = head.place.line;
+        let id = head.id;
+        // The tail first: whoever sees the new head must find its commit.
+        self.tail.write().unwrap_or_else(PoisonError::into_inner).push(head.place, &id, bytes);
+        self.heads.write().unwrap_or_else(PoisonError::into_inner).insert(line, Arc::new(head));
+    }
+
+    /// Forgets all that is in memory, after commits were taken back.
+    pub(crate) fn reload(&self) -> Result<()> {
+        let fresh = Tail::load(&self.engine)?;
+        *self.tail.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.heads.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lines.write().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
+    }
+
+    /// The newest commit of a line at or before a sequence; where it forked, if none is.
+    pub(crate) fn at_or_before(&self, mut line: LineId, mut seq: Seq) -> Result<Place> {
+        loop {
+            if let Some(seq) = self.on_line(line, seq)? {
+                return Ok(Place { line, seq });
+            }
+            match self.line(line)?.fork {
+                Some(fork) => (line, seq) = (fork.line, seq.min(fork.seq)),
+                None => return Ok(Place::ROOT),
+            }
+        }
+    }
+
+    /// The commit that wrote a row with this sequence on a line. Rows of a bulk load carry sequence 0:
+    /// they belong to the first commit of their line.
+    pub(crate) fn birth(&self, line: LineId, seq: Seq) -> Result<Seq> {
+        if seq > Seq::ROOT {
+            return Ok(seq);
+        }
+        let after = self.line(line)?.fork.map_or(Seq::ROOT, |fork| fork.seq);
+        self.first_on(line, after)?.ok_or_else(|| missing("first commit of line", line.get()))
+    }
+
+    /// A commit's header.
+    pub(crate) fn header(&self, seq: Seq) -> Result<Header> {
+        let row = self
+            .engine
+            .get(Family::Log, &keys::log(seq, 0))?
+            .ok_or_else(|| missing("commit", seq.get()))?;
+        Ok(read_first(&row)?.0)
+    }
+
+    /// A commit as the public sees it.
+    pub(crate) fn commit(&self, seq: Seq) -> Result<Commit> {
+        Ok(Commit::new(seq, self.header(seq)?))
+    }
+
+    /// A commit's place.
+    pub(crate) fn place(&self, seq: Seq) -> Result<Place> {
+        Ok(Place { line: LineId::new(self.header(seq)?.line), seq })
+    }
+
+    /// Visits a commit's header and then each of its changes, in key order.
+    pub(crate) fn visit(
+        &self,
+        seq: Seq,
+        header: impl FnOnce(Header),
+        mut each: impl FnMut(Change),
+    ) -> Result<()> {
+        let row = self
+            .engine
+            .get(Family::Log, &keys::log(seq, 0))?
+            .ok_or_else(|| missing("commit", seq.get()))?;
+        let (read, changes) = read_first(&row)?;
+        read_changes(changes, &mut each)?;
+        let (at, line) = (read.changes_at, LineId::new(read.line));
+        header(read);
+        match at {
+            ChangesAt::Here { further: 0 } => Ok(()),
+            ChangesAt::Here { further } => {
+                self.visit_parts(&keys::log(seq, 1), &keys::log(seq.next(), 0), further, &mut each)
+            }
+            ChangesAt::Bulk { parts } => self.visit_parts(
+                &keys::bulk_log(line, 0),
+                &keys::bulk_log(line.next(), 0),
+                parts,
+                &mut each,
+            ),
+        }
+    }
+
+    fn visit_parts(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        parts: u32,
+        each: &mut impl FnMut(Change),
+    ) -> Result<()> {
+        let mut rows = self.engine.iter(Family::Log, from, Some(to));
+        rows.seek_to_first();
+        let mut seen = 0;
+        while let Some((_, part)) = rows.current()? {
+            read_changes(read_further(part)?, &mut *each)?;
+            seen += 1;
+            rows.next();
+        }
+        if seen == parts { Ok(()) } else { Err(missing("part of a commit", u64::from(seen))) }
+    }
+}
+
+/// Something that the store refers to is not there.
+fn missing(what: &str, number: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("{what} {number} is missing from the store"))
+        .with_hint("the store is damaged; keep a copy of it and restore a backup")
+}

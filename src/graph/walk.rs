@@ -1,0 +1,260 @@
+//! What two commits reach: differences, merge bases, ancestry.
+//!
+//! Walkers go from a line's run to its merges and its fork, highest sequence first. A child's sequence
+//! is above its parents', so the first walker of a side that comes to a line comes at the highest
+//! place that the side reaches on it. (The idea is that of painting down to common ancestors, as in
+//! git's `commit-reach`, at the grain of lines.)
+
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::{Graph, Place};
+use crate::error::Result;
+use crate::format::refs::At;
+use crate::format::{Family, keys, record};
+use crate::id::{LineId, Seq};
+
+/// A run of commits of one line: those in `(after, upto]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) line: LineId,
+    pub(crate) after: Seq,
+    pub(crate) upto: Seq,
+}
+
+/// What each of two commits reaches and the other does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) only_first: Vec<Run>,
+    pub(crate) only_second: Vec<Run>,
+    /// Common ancestors that are not ancestors of other common ones, newest first.
+    pub(crate) bases: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    First,
+    Second,
+}
+
+impl Side {
+    const fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+/// Why a walker is at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// It goes on to where the line forked.
+    Fork,
+    /// It goes on to the further parents of the merge here.
+    Merge,
+    /// It comes to the line, from a commit that both sides reach or not.
+    Arrive { common: bool },
+}
+
+type Walker = (Seq, LineId, Side, Event);
+
+#[derive(Default)]
+struct Walk {
+    heap: BinaryHeap<Walker>,
+    reach: BTreeMap<(LineId, Side), Seq>,
+    /// Arrivals from a common commit, at the place in `reach`.
+    dominated: BTreeMap<(LineId, Side), bool>,
+    /// Places of the walkers in the heap that the other side does not reach, as far as known.
+    alone: BTreeMap<(LineId, Side), Vec<Seq>>,
+    alone_count: usize,
+}
+
+impl Walk {
+    fn reaches(&self, line: LineId, side: Side, seq: Seq) -> bool {
+        self.reach.get(&(line, side)).is_some_and(|upto| *upto >= seq)
+    }
+
+    fn push(&mut self, (seq, line, side, event): Walker) {
+        self.heap.push((seq, line, side, event));
+        if !self.reaches(line, side.other(), seq) {
+            self.alone.entry((line, side)).or_default().push(seq);
+            self.alone_count += 1;
+        }
+    }
+
+    fn pop(&mut self) -> Option<Walker> {
+        let walker = self.heap.pop()?;
+        if let Some(places) = self.alone.get_mut(&(walker.1, walker.2))
+            && let Some(at) = places.iter().position(|seq| *seq == walker.0)
+        {
+            places.swap_remove(at);
+            self.alone_count -= 1;
+        }
+        Some(walker)
+    }
+
+    fn set_reach(&mut self, line: LineId, side: Side, seq: Seq) {
+        self.reach.insert((line, side), seq);
+        if let Some(places) = self.alone.get_mut(&(line, side.other())) {
+            let before = places.len();
+            places.retain(|place| *place > seq);
+            self.alone_count -= before - places.len();
+        }
+    }
+}
+
+impl Graph {
+    /// What two commits reach apart from each other, and their best common ancestors.
+    ///
+    /// Cost: the merges and forks between the two and their common ancestors.
+    pub(crate) fn difference(&self, first: Place, second: Place) -> Result<Difference> {
+        let mut walk = Walk::default();
+        for (place, side) in [(first, Side::First), (second, Side::Second)] {
+            walk.push((place.seq, place.line, side, Event::Arrive { common: false }));
+        }
+        while walk.alone_count > 0 {
+            let Some((seq, line, side, event)) = walk.pop() else { break };
+            self.step(&mut walk, seq, line, side, event)?;
+        }
+        let mut out = Difference::default();
+        let mut candidates = Vec::new();
+        for (&(line, side), &upto) in &walk.reach {
+            let other = walk.reach.get(&(line, side.other())).copied();
+            let runs = match side {
+                Side::First => &mut out.only_first,
+                Side::Second => &mut out.only_second,
+            };
+            if other.is_none_or(|other| other < upto) {
+                let floor = self.line(line)?.fork.map_or(Seq::ROOT, |fork| fork.seq);
+                runs.push(Run { line, after: other.unwrap_or(floor), upto });
+            }
+            let lower_side = match other {
+                Some(other) if upto < other || (upto == other && side == Side::First) => side,
+                _ => continue,
+            };
+            let from_common = walk.dominated.get(&(line, lower_side)).copied().unwrap_or(false)
+                || (other == Some(upto)
+                    && walk.dominated.get(&(line, side.other())).copied().unwrap_or(false));
+            if !from_common {
+                candidates.push(Place { line, seq: upto });
+            }
+        }
+        candidates.sort_unstable_by_key(|place| std::cmp::Reverse(place.seq));
+        for &candidate in &candidates {
+            // A lower one may still be an ancestor of a higher one, by a path not walked yet.
+            let mut best = true;
+            for &higher in &out.bases {
+                if self.is_ancestor(candidate, higher)? {
+                    best = false;
+                    break;
+                }
+            }
+            if best {
+                out.bases.push(candidate);
+            }
+        }
+        Ok(out)
+    }
+
+    fn step(
+        &self,
+        walk: &mut Walk,
+        seq: Seq,
+        line: LineId,
+        side: Side,
+        event: Event,
+    ) -> Result<()> {
+        let common = walk.reaches(line, side.other(), seq);
+        match event {
+            Event::Arrive { common: from_common } => {
+                match walk.reach.get(&(line, side)) {
+                    // The side has been here, as high or higher.
+                    Some(upto) => {
+                        if *upto == seq && from_common {
+                            walk.dominated.insert((line, side), true);
+                        }
+                        return Ok(());
+                    }
+                    None => {
+                        walk.set_reach(line, side, seq);
+                        walk.dominated.insert((line, side), from_common);
+                    }
+                }
+                self.next_event(walk, line, seq, side)
+            }
+            Event::Merge => {
+                for parent in self.further_parents(line, seq)? {
+                    walk.push((parent.seq, parent.line, side, Event::Arrive { common }));
+                }
+                self.next_event(walk, line, Seq::new(seq.get() - 1), side)
+            }
+            Event::Fork => {
+                if let Some(fork) = self.line(line)?.fork {
+                    // The fork's child is common if the other side reaches anything of the line.
+                    let common = walk.reach.contains_key(&(line, side.other()));
+                    walk.push((fork.seq, fork.line, side, Event::Arrive { common }));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a walker to the next merge at or below a place of its line, or to its fork.
+    fn next_event(&self, walk: &mut Walk, line: LineId, seq: Seq, side: Side) -> Result<()> {
+        if let Some(merge) = self.merge_at_or_before(line, seq)? {
+            walk.push((merge, line, side, Event::Merge));
+        } else if let Some(fork) = self.line(line)?.fork {
+            walk.push((fork.seq, line, side, Event::Fork));
+        }
+        Ok(())
+    }
+
+    /// Whether a commit is another one or an ancestor of it.
+    pub(crate) fn is_ancestor(&self, ancestor: Place, of: Place) -> Result<bool> {
+        let mut walk = Walk::default();
+        walk.push((of.seq, of.line, Side::First, Event::Arrive { common: false }));
+        while let Some((seq, line, side, event)) = walk.pop() {
+            if seq < ancestor.seq {
+                break;
+            }
+            self.step(&mut walk, seq, line, side, event)?;
+            if walk.reaches(ancestor.line, Side::First, ancestor.seq) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The newest merge of a line at or before a sequence.
+    fn merge_at_or_before(&self, line: LineId, seq: Seq) -> Result<Option<Seq>> {
+        let lower = keys::merge(line, Seq::ROOT);
+        let upper = keys::merge(line.next(), Seq::ROOT);
+        let mut rows = self.engine().iter(Family::Refs, &lower, Some(&upper));
+        rows.seek_for_prev(&keys::merge(line, seq));
+        match rows.current()? {
+            Some((key, _)) => Ok(Some(Seq::new(keys::number_at(key, 9)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The parents of a merge after the first.
+    fn further_parents(&self, line: LineId, seq: Seq) -> Result<Vec<Place>> {
+        match self.engine().get(Family::Refs, &keys::merge(line, seq))? {
+            Some(row) => {
+                let parents: Vec<At> = record::decode("merge", &row)?;
+                Ok(parents.into_iter().map(Place::from).collect())
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The commits of some runs, oldest first.
+    pub(crate) fn commits_of(&self, runs: &[Run]) -> Result<Vec<Seq>> {
+        let mut out = Vec::new();
+        for run in runs {
+            out.extend(self.commits_between(run.line, run.after, run.upto)?);
+        }
+        out.sort_unstable();
+        Ok(out)
+    }
+}

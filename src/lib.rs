@@ -1,0 +1,81 @@
+//! withy: a Git-like versioned key-value store on RocksDB.
+//!
+//! A store is a directory. Every committed change is a version that can be read again, tagged, branched
+//! from and compared, and what is written is read back at the speed of RocksDB.
+//!
+//! ```
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path();
+//! use withy::{BranchOptions, DiffOptions, Read, Store, TagOptions};
+//!
+//! let store = Store::open(path)?;
+//! let main = store.main()?;
+//! main.put("pear", "green")?;
+//! store.create_tag("spring", "main", TagOptions::default())?;
+//!
+//! let autumn = store.create_branch("autumn", "main", BranchOptions::default())?;
+//! autumn.put("pear", "yellow")?;
+//!
+//! assert_eq!(main.get(b"pear")?.as_deref(), Some(&b"green"[..]));
+//! assert_eq!(store.view("spring")?.get(b"pear")?.as_deref(), Some(&b"green"[..]));
+//! let diff = store.diff("main", "autumn", DiffOptions::default())?.next().expect("one key")?;
+//! assert_eq!(diff.after.as_deref(), Some(&b"yellow"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | open or make a store | [`Store::open`], [`OpenOptions`] |
+//! | read | [`Read`]: on a [`View`], a [`Branch`], a [`Txn`] |
+//! | write | [`Branch::put`], [`Branch::write`] with a [`Batch`], [`Store::run`] |
+//! | branch, tag, go back | [`Store::create_branch`], [`Store::create_tag`], [`Store::restore`], [`Store::undo`] |
+//! | look at history | [`Store::view`], [`Store::log`], [`Store::history`], [`Store::diff`] |
+//! | follow changes | [`Store::feed`], [`Store::subscribe`] |
+
+pub mod guide;
+
+mod clock;
+mod error;
+mod id;
+mod kv;
+mod name;
+
+mod format;
+
+mod engine;
+
+mod graph;
+mod refs;
+
+mod view;
+
+mod publish;
+mod rev;
+
+mod diff;
+mod feed;
+mod txn;
+
+pub mod exchange;
+mod maintain;
+
+mod store;
+
+pub use clock::{Clock, ParseTimeError, SystemClock, Timestamp, ZonedTime};
+pub use diff::{CommitChange, Diff, DiffCounts, DiffEntry, DiffOptions};
+pub use error::{Error, ErrorKind, Result};
+pub use feed::{Feed, FeedChange, FeedEvent, FeedOptions, Subscription};
+pub use graph::{Commit, CommitRef, Log, Origin};
+pub use id::{CommitId, Fingerprint, OpId, ParseHashError, ParseOpIdError, Seq, ValueHash};
+pub use kv::{
+    Batch, ChangeKind, Direction, Durability, Expect, KeyRange, MAX_KEY_LEN, MAX_VALUE_LEN,
+};
+pub use name::{BranchName, TagName};
+pub use publish::{CommitOptions, Committed};
+pub use refs::{BranchInfo, Operation, TagInfo, TagListOptions, TagOrder};
+pub use store::{
+    Branch, BranchOptions, Create, DeleteOptions, LogOptions, OpenOptions, Setting, Stats, Store,
+    StoreId, TagOptions,
+};
+pub use txn::Txn;
+pub use view::{History, Read, Scan, Version, View};

@@ -1,0 +1,607 @@
+//! Imports: many commits, on lines that nobody can reach until the import is finished.
+//!
+//! A marker row says from which line and sequence on everything belongs to the import. If it does not
+//! come to its end, all of that is removed: at once when the session is dropped, else at the next open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard};
+
+use super::commit::{Meta, put_blob};
+use super::init::{BULK_DIR, recover, remove_leftovers};
+use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
+use super::{CommitOptions, MovePlan, Publisher, Writer};
+use crate::clock::Timestamp;
+use crate::engine::{SortedFile, WriteSet};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::commit::{
+    ChangesAt, FingerprintSum, Header, IdHasher, OriginRecord, ParentRecord, Parts, write_first,
+    write_further,
+};
+use crate::format::refs::{BranchRecord, ImportRecord, OpKind, TagRecord, meta};
+use crate::format::row::Cell;
+use crate::format::{Family, keys, record};
+use crate::graph::{Head, Origin, Place};
+use crate::id::{LineId, Seq, ValueHash};
+use crate::kv::{check_key, check_value};
+use crate::name::{BranchName, TagName};
+use crate::view::{View, find_many};
+
+/// A commit to import.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NewCommit {
+    /// Its parents; the first is the one that the changes are against.
+    pub(crate) parents: Vec<Seq>,
+    /// Values to set, and keys to delete (`None`); what changes nothing is dropped.
+    pub(crate) changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Name of the branch it was made on.
+    pub(crate) branch: String,
+    /// Who made it.
+    pub(crate) author: String,
+    /// What they said of it.
+    pub(crate) message: String,
+    /// What its own history says of committer and times.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// A tag to set when an import ends.
+#[derive(Clone, Debug)]
+pub(crate) struct ImportedTag {
+    /// Its name.
+    pub(crate) name: TagName,
+    /// The commit.
+    pub(crate) seq: Seq,
+    /// What it stands for.
+    pub(crate) description: String,
+    /// Who made it.
+    pub(crate) creator: String,
+    /// When it was made; now, if not known.
+    pub(crate) created: Option<Timestamp>,
+}
+
+/// The refs that an import ends with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ImportRefs {
+    /// Branches to make, or to move if `replace` is set.
+    pub(crate) branches: Vec<(BranchName, Seq)>,
+    /// Tags to make, or to move if `replace` is set.
+    pub(crate) tags: Vec<ImportedTag>,
+    /// Whether refs that exist may be moved.
+    pub(crate) replace: bool,
+}
+
+/// An import being written; see the module.
+pub(crate) struct ImportSession<'p> {
+    publisher: &'p Publisher,
+    writer: MutexGuard<'p, Writer>,
+    first_line: LineId,
+    before: Seq,
+    time_before: i64,
+    files: u32,
+    what: String,
+    ended: bool,
+}
+
+impl Publisher {
+    /// Starts an import. It holds the commit lock until it is finished or dropped.
+    pub(crate) fn import(&self, what: &str) -> Result<ImportSession<'_>> {
+        let writer = self.lock()?;
+        let (first_line, before) = (writer.next_line, writer.latest);
+        let marker = ImportRecord { first_line: first_line.get(), first_seq: before.next().get() };
+        let mut set = WriteSet::default();
+        self.engine().put(&mut set, Family::Meta, meta::IMPORT, &record::encode(&marker));
+        self.engine().write(set)?;
+        let time_before = writer.last_time;
+        let what = what.to_owned();
+        Ok(ImportSession {
+            publisher: self,
+            writer,
+            first_line,
+            before,
+            time_before,
+            files: 0,
+            what,
+            ended: false,
+        })
+    }
+}
+
+impl ImportSession<'_> {
+    /// A view of a commit, imported ones included.
+    pub(crate) fn view(&self, seq: Seq) -> Result<View> {
+        let graph = &self.publisher.graph;
+        View::new(graph, graph.place(seq)?)
+    }
+
+    /// The line and head that a child of `parent` goes to: on, if it is the newest of a line made by
+    /// this import, else a new line.
+    fn line_for(&mut self, set: &mut WriteSet, parent: Place) -> Result<(LineId, Head)> {
+        let graph = &self.publisher.graph;
+        if parent.line >= self.first_line {
+            let head = graph.head(parent.line)?;
+            if head.place == parent {
+                return Ok((parent.line, *head));
+            }
+        }
+        let line = Publisher::new_line(&mut self.writer);
+        self.publisher.write_line(set, line, parent)?;
+        let header = graph.header(parent.seq)?;
+        let (id, fingerprint) = (header.commit_id(), header.content());
+        Ok((line, Head { place: parent, id, fingerprint, keys: header.keys, rows: 0 }))
+    }
+
+    fn place(&self, seq: Seq) -> Result<Place> {
+        let latest = self.writer.latest;
+        if seq > latest {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("no commit {seq}, the newest is {latest}"),
+            ));
+        }
+        self.publisher.graph.place(seq)
+    }
+
+    /// Times of commits never run backwards in a store; what an import says is kept in its origin.
+    fn time(&mut self, origin: Option<&OriginRecord>) -> i64 {
+        match origin {
+            Some(origin) => {
+                let now = self.publisher.clock.now().as_millis();
+                let said = origin.committed.0.saturating_mul(1000).min(now);
+                self.writer.last_time = self.writer.last_time.max(said);
+                self.writer.last_time
+            }
+            None => self.publisher.time(&mut self.writer),
+        }
+    }
+
+    /// Adds a commit.
+    pub(crate) fn commit(&mut self, new: NewCommit) -> Result<Seq> {
+        check_text("author", &new.author, MAX_AUTHOR_LEN)?;
+        check_text("message", &new.message, MAX_MESSAGE_LEN)?;
+        for (key, value) in &new.changes {
+            check_key(key)?;
+            value.as_deref().map_or(Ok(()), check_value)?;
+        }
+        let Some((&first, further)) = new.parents.split_first() else {
+            return Err(Error::new(ErrorKind::Invalid, "an imported commit needs a parent"));
+        };
+        let first = self.place(first)?;
+        let mut others = Vec::new();
+        for &seq in further {
+            let place = self.place(seq)?;
+            if place != first && !others.contains(&place) {
+                others.push(place);
+            }
+        }
+        let decided = self.decided(first, &others, &new.changes)?;
+        let mut set = WriteSet::default();
+        let (line, head) = self.line_for(&mut set, first)?;
+        let origin = new.origin.map(|o| OriginRecord {
+            authored: (o.authored.seconds, o.authored.offset_minutes),
+            committer: o.committer,
+            committed: (o.committed.seconds, o.committed.offset_minutes),
+        });
+        let meta = Meta {
+            author: new.author,
+            message: new.message,
+            branch: new.branch,
+            time: self.time(origin.as_ref()),
+            origin,
+            further: others,
+            decided,
+            grouped: true,
+        };
+        let ready = self.publisher.commit_changes(
+            &self.writer,
+            &mut set,
+            line,
+            &head,
+            &new.changes,
+            meta,
+        )?;
+        self.publisher.engine().write(set)?;
+        let seq = ready.head.place.seq;
+        self.publisher.done(&mut self.writer, ready);
+        Ok(seq)
+    }
+
+    /// The keys that a merge decided against a further parent: changed there and not on the first
+    /// parent's side alone, and not taken over. A later merge must know of them.
+    fn decided(
+        &self,
+        first: Place,
+        others: &[Place],
+        changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let graph = &self.publisher.graph;
+        let mut out = BTreeSet::new();
+        for &other in others {
+            let difference = graph.difference(first, other)?;
+            let mut touched = BTreeSet::new();
+            for seq in graph.commits_of(&difference.only_second)? {
+                graph.visit(
+                    seq,
+                    |_| {},
+                    |change| {
+                        touched.insert(change.key);
+                    },
+                )?;
+            }
+            let (ours, theirs) = (View::new(graph, first)?, View::new(graph, other)?);
+            for key in touched {
+                let result = match changes.get(&key) {
+                    Some(value) => value.as_deref().map(ValueHash::of),
+                    None => ours.hash(&key)?,
+                };
+                if result != theirs.hash(&key)? {
+                    out.insert(key);
+                }
+            }
+        }
+        Ok(out.into_iter().collect())
+    }
+
+    /// Adds one commit of sorted rows, through sorted files that RocksDB takes in as they are.
+    ///
+    /// Keys must be strictly increasing. `None` if no row changes anything.
+    pub(crate) fn bulk(
+        &mut self,
+        parent: Seq,
+        branch: &str,
+        options: &CommitOptions,
+        rows: impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>,
+    ) -> Result<Option<Seq>> {
+        let author =
+            options.author.clone().unwrap_or_else(|| self.publisher.settings.author.clone());
+        check_text("author", &author, MAX_AUTHOR_LEN)?;
+        check_text("message", &options.message, MAX_MESSAGE_LEN)?;
+        let parent = self.place(parent)?;
+        let base = View::new(&self.publisher.graph, parent)?;
+        let mut set = WriteSet::default();
+        let line = Publisher::new_line(&mut self.writer);
+        self.publisher.write_line(&mut set, line, parent)?;
+        let mut load = Load::new(self, line, &base)?;
+        load.rows(rows)?;
+        let Some(loaded) = load.finish()? else { return Ok(None) };
+        let time = self.time(None);
+        let seq = self.writer.latest.next();
+        let mut header = Header {
+            id: [0; 32],
+            line: line.get(),
+            parents: vec![ParentRecord {
+                line: parent.line.get(),
+                seq: parent.seq.get(),
+                id: *base.commit().id.as_bytes(),
+            }],
+            time,
+            author,
+            message: options.message.clone(),
+            branch: branch.to_owned(),
+            origin: None,
+            grouped: true,
+            fingerprint: *loaded.sum.get().as_bytes(),
+            keys: loaded.keys,
+            rows: loaded.rows,
+            changes: loaded.rows,
+            changes_at: ChangesAt::Bulk { parts: loaded.parts },
+        };
+        let id = loaded.hasher.finish(seq, &header);
+        header.id = *id.as_bytes();
+        let engine = Arc::clone(self.publisher.engine());
+        engine.ingest(Family::Head, loaded.head_files)?;
+        engine.ingest(Family::Log, loaded.log_files)?;
+        let row = write_first(&header, &[]);
+        engine.put(&mut set, Family::Log, &keys::log(seq, 0), &row);
+        engine.write(set)?;
+        let fingerprint = header.content();
+        let head = Head {
+            place: Place { line, seq },
+            id,
+            fingerprint,
+            keys: loaded.keys,
+            rows: loaded.rows,
+        };
+        let ready = super::commit::Ready { head, log_bytes: row.len() as u64 };
+        self.publisher.done(&mut self.writer, ready);
+        Ok(Some(seq))
+    }
+
+    /// Sets the refs and makes everything visible, in one write; on disk when it returns.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] if a ref exists and may not be moved. The import is then taken back.
+    pub(crate) fn finish(mut self, refs: ImportRefs) -> Result<()> {
+        let publisher = self.publisher;
+        let mut set = WriteSet::default();
+        publisher.engine().delete(&mut set, Family::Meta, meta::IMPORT);
+        let places: Vec<Place> =
+            refs.branches.iter().map(|(_, seq)| self.place(*seq)).collect::<Result<_>>()?;
+        let mut taken = BTreeSet::new();
+        let first_line = self.first_line;
+        let mut plan = MovePlan::with_set(publisher, &mut self.writer, set);
+        for ((name, _), place) in refs.branches.iter().zip(places) {
+            let now = plan.refs().find_branch(name.as_str())?;
+            if now.is_some() && !refs.replace {
+                return Err(exists("branch", name.as_str()));
+            }
+            let newest = plan.graph().head(place.line)?.place == place;
+            let line = if place.line >= first_line && newest && taken.insert(place.line) {
+                place.line
+            } else {
+                plan.fork(place)?
+            };
+            let record = match now {
+                Some(now) => BranchRecord { line: line.get(), ..(*now).clone() },
+                None => BranchRecord {
+                    line: line.get(),
+                    parent: None,
+                    created_seq: place.seq.get(),
+                    created: plan.time,
+                    description: String::new(),
+                    creator: plan.author(None).to_owned(),
+                },
+            };
+            plan.set_branch(name, Some(record))?;
+        }
+        for tag in &refs.tags {
+            if !refs.replace && plan.refs().find_tag(tag.name.as_str())?.is_some() {
+                return Err(exists("tag", tag.name.as_str()));
+            }
+            let record = TagRecord {
+                at: plan.graph().place(tag.seq)?.into(),
+                created: tag.created.map_or(plan.time, Timestamp::as_millis),
+                description: tag.description.clone(),
+                creator: tag.creator.clone(),
+            };
+            plan.set_tag(&tag.name, Some(record))?;
+        }
+        let author = publisher.settings.author.clone();
+        let written = plan.write_since(OpKind::Do, &author, self.what.clone(), self.before)?;
+        self.ended = written.is_some();
+        drop(self);
+        written.map_or(Ok(()), |(_, write)| publisher.sync.wait(publisher.engine(), write))
+    }
+
+    /// Removes everything that the session has written.
+    fn take_back(&mut self) -> Result<()> {
+        let publisher = self.publisher;
+        publisher.engine().check()?;
+        recover(publisher.engine())?;
+        remove_leftovers(publisher.engine())?;
+        publisher.graph.reload()?;
+        publisher.refs.moved();
+        self.writer.latest = self.before;
+        self.writer.next_line = self.first_line;
+        self.writer.last_time = self.time_before;
+        self.writer.last_op = publisher.refs.last_operation(self.before)?;
+        Ok(())
+    }
+}
+
+fn exists(what: &str, name: &str) -> Error {
+    Error::new(ErrorKind::Exists, format!("{what} {name} exists already"))
+        .with_hint("import under another name, or allow the import to replace refs")
+}
+
+impl Drop for ImportSession<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // If this fails too, the marker stays, and the next open removes what is left.
+            let _ = self.take_back();
+        }
+    }
+}
+
+/// A sorted file is ended when it is this large.
+const FILE_BYTES: u64 = 128 << 20;
+/// Rows are compared with what they replace in groups of this many.
+const GROUP: usize = 1000;
+/// Large values are written when this many bytes of them have come together.
+const BLOB_BYTES: usize = 8 << 20;
+
+/// A bulk load while its rows come.
+struct Load<'s> {
+    publisher: &'s Publisher,
+    base: &'s View,
+    line: LineId,
+    dir: PathBuf,
+    files: &'s mut u32,
+    head: Files<'s>,
+    log: Files<'s>,
+    parts: Parts,
+    part_count: u32,
+    hasher: IdHasher,
+    sum: FingerprintSum,
+    keys: u64,
+    rows: u64,
+    blobs: WriteSet,
+    seen_blobs: BTreeSet<ValueHash>,
+    last: Option<Vec<u8>>,
+    key: Vec<u8>,
+    row: Vec<u8>,
+}
+
+/// The sorted files of one family.
+#[derive(Default)]
+struct Files<'s> {
+    open: Option<SortedFile<'s>>,
+    done: Vec<PathBuf>,
+}
+
+/// What a bulk load has come to.
+struct Loaded {
+    head_files: Vec<PathBuf>,
+    log_files: Vec<PathBuf>,
+    parts: u32,
+    hasher: IdHasher,
+    sum: FingerprintSum,
+    keys: u64,
+    rows: u64,
+}
+
+impl<'s> Load<'s> {
+    fn new(session: &'s mut ImportSession<'_>, line: LineId, base: &'s View) -> Result<Self> {
+        let publisher: &'s Publisher = session.publisher;
+        let dir = publisher.engine().path().join(BULK_DIR);
+        std::fs::create_dir_all(&dir).map_err(|e| {
+            Error::new(ErrorKind::Io, "cannot make a directory for a bulk load").because(e)
+        })?;
+        Ok(Self {
+            publisher,
+            base,
+            line,
+            dir,
+            files: &mut session.files,
+            head: Files::default(),
+            log: Files::default(),
+            parts: Parts::default(),
+            part_count: 0,
+            hasher: IdHasher::new(),
+            sum: FingerprintSum::new(base.fingerprint()),
+            keys: base.len(),
+            rows: 0,
+            blobs: WriteSet::default(),
+            seen_blobs: BTreeSet::new(),
+            last: None,
+            key: Vec::new(),
+            row: Vec::new(),
+        })
+    }
+
+    fn rows(&mut self, rows: impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>) -> Result<()> {
+        let mut group = Vec::with_capacity(GROUP);
+        for row in rows {
+            let (key, value) = row?;
+            check_key(&key)?;
+            check_value(&value)?;
+            if self.last.as_ref().is_some_and(|last| *last >= key) {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    "the rows of a bulk load are not sorted",
+                ));
+            }
+            self.last = Some(key.clone());
+            group.push((key, value));
+            if group.len() == GROUP {
+                self.group(&group)?;
+                group.clear();
+            }
+        }
+        self.group(&group)
+    }
+
+    fn group(&mut self, group: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+        let base = self.base;
+        if base.is_empty() {
+            return group.iter().try_for_each(|(key, value)| self.row(key, value, None));
+        }
+        let wanted: Vec<&[u8]> = group.iter().map(|(key, _)| key.as_slice()).collect();
+        let old = find_many(base.engine(), base.layers(), &wanted)?;
+        for ((key, value), old) in group.iter().zip(old) {
+            let before = match old {
+                Some(old) => old.read()?.1.hash(),
+                None => None,
+            };
+            self.row(key, value, before)?;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, key: &[u8], value: &[u8], before: Option<ValueHash>) -> Result<()> {
+        let hash = ValueHash::of(value);
+        match before {
+            Some(before) if before == hash => return Ok(()),
+            Some(before) => self.sum.remove(key, &before),
+            None => self.keys += 1,
+        }
+        self.sum.add(key, &hash);
+        self.rows += 1;
+        let cell = if value.len() >= self.publisher.settings.blob_threshold {
+            if self.seen_blobs.insert(hash) {
+                put_blob(self.publisher.engine(), &mut self.blobs, &hash, value)?;
+            }
+            if self.blobs.size() >= BLOB_BYTES {
+                self.publisher.engine().write(std::mem::take(&mut self.blobs))?;
+            }
+            Cell::Blob { hash, len: value.len() as u64 }
+        } else {
+            Cell::Inline(value)
+        };
+        let mut stored = std::mem::take(&mut self.key);
+        let mut row = std::mem::take(&mut self.row);
+        keys::head_into(self.line, key, &mut stored);
+        cell.write_head(Seq::ROOT, &mut row);
+        Self::put(self.publisher, &self.dir, self.files, &mut self.head, &stored, &row)?;
+        (self.key, self.row) = (stored, row);
+        self.parts.push(key, before, Some(hash), false);
+        for part in self.parts.take_done() {
+            self.part(&part)?;
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: &[u8]) -> Result<()> {
+        self.hasher.part(part);
+        let key = keys::bulk_log(self.line, self.part_count);
+        self.part_count = self
+            .part_count
+            .checked_add(1)
+            .ok_or_else(|| Error::new(ErrorKind::Limit, "a bulk load has too many rows"))?;
+        Self::put(self.publisher, &self.dir, self.files, &mut self.log, &key, &write_further(part))
+    }
+
+    fn put(
+        publisher: &'s Publisher,
+        dir: &std::path::Path,
+        files: &mut u32,
+        to: &mut Files<'s>,
+        key: &[u8],
+        row: &[u8],
+    ) -> Result<()> {
+        if to.open.as_ref().is_some_and(|file| file.size() >= FILE_BYTES) {
+            to.end()?;
+        }
+        let file = match &mut to.open {
+            Some(file) => file,
+            None => {
+                *files += 1;
+                to.open.insert(publisher.engine().sorted_file(&dir.join(format!("{files}.sst")))?)
+            }
+        };
+        file.put(key, row)
+    }
+
+    fn finish(mut self) -> Result<Option<Loaded>> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        for part in std::mem::take(&mut self.parts).finish() {
+            if !part.is_empty() {
+                self.part(&part)?;
+            }
+        }
+        if !self.blobs.is_empty() {
+            self.publisher.engine().write(std::mem::take(&mut self.blobs))?;
+        }
+        self.head.end()?;
+        self.log.end()?;
+        Ok(Some(Loaded {
+            head_files: self.head.done,
+            log_files: self.log.done,
+            parts: self.part_count,
+            hasher: self.hasher,
+            sum: self.sum,
+            keys: self.keys,
+            rows: self.rows,
+        }))
+    }
+}
+
+impl Files<'_> {
+    fn end(&mut self) -> Result<()> {
+        if let Some(file) = self.open.take() {
+            self.done.extend(file.finish()?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! The store: wires the rows together and holds no logic of its own.
+
+mod branch;
+mod commits;
+mod config;
+mod open;
+mod refs;
+mod stats;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use branch::Branch;
+pub use commits::LogOptions;
+pub use config::Setting;
+pub use open::{Create, OpenOptions};
+pub use refs::{BranchOptions, DeleteOptions, TagOptions};
+pub use stats::Stats;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Graph, Place};
+use crate::id::{LineId, Seq};
+use crate::maintain::Overlays;
+use crate::name::BranchName;
+use crate::publish::{CommitOptions, ImportSession, Publisher};
+use crate::refs::Refs;
+use crate::rev::Resolver;
+use crate::txn::Txn;
+use crate::view::View;
+
+/// An open store. Cloning it is cheap; all clones are the same store, usable from many threads.
+///
+/// The store closes when the last clone, and every branch and view made from it, is dropped.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use withy::{Read, Store};
+/// let store = Store::open(dir.path())?;
+/// store.main()?.put("pear", "green")?;
+/// assert_eq!(store.view("main")?.get(b"pear")?.as_deref(), Some(&b"green"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    // Dropped first, so that its thread lets go of the rest.
+    _overlays: Option<Overlays>,
+    graph: Arc<Graph>,
+    refs: Arc<Refs>,
+    clock: Arc<dyn Clock>,
+    /// Absent in a store that is open for reading only.
+    publisher: Option<Arc<Publisher>>,
+    /// For a store that is open for reading only: its newest commit.
+    fixed: Seq,
+    id: StoreId,
+    stats: stats::Counters,
+}
+
+/// Id of a store, given when it is made; copies of the store keep it.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path())?;
+/// assert_eq!(store.id().to_string().len(), 32);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreId([u8; 16]);
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).field("id", &self.id()).finish()
+    }
+}
+
+impl Store {
+    /// Opens the store in this directory for writing; makes it if the directory is absent or empty.
+    ///
+    /// # Errors
+    /// As for [`OpenOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        OpenOptions::default().open(path)
+    }
+
+    /// All the choices there are when a store is opened.
+    #[must_use]
+    pub fn options() -> OpenOptions {
+        OpenOptions::default()
+    }
+
+    /// The store's directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.engine().path()
+    }
+
+    /// The store's id.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.inner.id
+    }
+
+    /// Whether it is open for reading only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.inner.publisher.is_none()
+    }
+
+    /// Version of the format on disk.
+    #[must_use]
+    pub fn format_version(&self) -> u32 {
+        crate::format::FORMAT_VERSION
+    }
+
+    /// Puts every commit made so far on disk, whatever durability it asked for.
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if the disk does not confirm it.
+    pub fn sync(&self) -> Result<()> {
+        match &self.inner.publisher {
+            Some(publisher) => publisher.sync(),
+            None => Ok(()),
+        }
+    }
+
+    /// The newest commit that can be read.
+    #[must_use]
+    pub fn latest(&self) -> Seq {
+        self.inner.publisher.as_ref().map_or(self.inner.fixed, |p| p.visible())
+    }
+
+    /// A handle on a branch.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such branch.
+    pub fn branch(&self, name: &str) -> Result<Branch> {
+        Branch::new(self, BranchName::new(name)?)
+    }
+
+    /// A handle on `main`.
+    ///
+    /// # Errors
+    /// As for [`branch`](Self::branch).
+    pub fn main(&self) -> Result<Branch> {
+        Branch::new(self, BranchName::main())
+    }
+
+    /// The active branch: the default of the command line. Handles do not depend on it.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) or [`Corrupt`](ErrorKind::Corrupt) if the store cannot be read.
+    pub fn active(&self) -> Result<BranchName> {
+        self.refs().active()
+    }
+
+    /// The data as of any rev. It costs no more than finding the commit, and stays as it is.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the rev names no commit, [`Invalid`](ErrorKind::Invalid)
+    /// if it is none or ambiguous.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::Read;
+    /// store.main()?.put("pear", "green")?;
+    /// store.main()?.put("pear", "yellow")?;
+    /// assert_eq!(store.view("main~1")?.get(b"pear")?.as_deref(), Some(&b"green"[..]));
+    /// assert_eq!(store.view("seq:2")?.get(b"pear")?.as_deref(), Some(&b"yellow"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn view(&self, rev: &str) -> Result<View> {
+        View::new(self.graph(), self.resolve(rev)?)
+    }
+
+    /// Begins a transaction on a branch.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such branch;
+    /// [`ReadOnly`](ErrorKind::ReadOnly) if the store is open for reading only.
+    pub fn begin(&self, branch: &str) -> Result<Txn<'_>> {
+        let name = BranchName::new(branch)?;
+        let line = LineId::new(self.refs().branch(branch)?.line);
+        let view = View::new(self.graph(), self.graph().head(line)?.place)?;
+        Ok(Txn::new(self.publisher()?, name, line, view))
+    }
+
+    /// Runs `work` in a transaction on a branch and commits it; runs it again, after a growing pause,
+    /// if another commit won.
+    ///
+    /// # Errors
+    /// What `work` returns; [`Conflict`](ErrorKind::Conflict) if it keeps losing; else as for
+    /// [`Txn::commit`]. Nothing is written unless it returns `Ok`.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::{CommitOptions, Read};
+    /// for _ in 0..3 {
+    ///     store.run("main", CommitOptions::default(), |tx| {
+    ///         let n = tx.get(b"n")?.map_or(0, |v| v[0]);
+    ///         tx.put("n", vec![n + 1])
+    ///     })?;
+    /// }
+    /// assert_eq!(store.main()?.get(b"n")?, Some(vec![3]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run<'s, T>(
+        &'s self,
+        branch: &str,
+        options: CommitOptions,
+        work: impl FnMut(&mut Txn<'s>) -> Result<T>,
+    ) -> Result<T> {
+        crate::txn::run(|| self.begin(branch), &options, work)
+    }
+
+    /// Starts an import; see [`exchange`](crate::exchange) for what is made of it.
+    pub(crate) fn import(&self, what: &str) -> Result<ImportSession<'_>> {
+        self.publisher()?.import(what)
+    }
+
+    /// Merges the layers that reads of a branch fall through, if there are many. The background does
+    /// the same; what is read does not change.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such branch; else as for a commit.
+    pub fn compact_overlays(&self, branch: &str) -> Result<()> {
+        let line = LineId::new(self.refs().branch(branch)?.line);
+        crate::maintain::compact(self.publisher()?, line)
+    }
+
+    /// Closes the store, if this is its last handle; dropping does the same.
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if what was written last is not confirmed by the
+    /// disk.
+    pub fn close(self) -> Result<()> {
+        self.sync()
+    }
+
+    fn graph(&self) -> &Arc<Graph> {
+        &self.inner.graph
+    }
+
+    fn refs(&self) -> &Refs {
+        &self.inner.refs
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        self.graph().engine()
+    }
+
+    fn publisher(&self) -> Result<&Arc<Publisher>> {
+        self.inner.publisher.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::ReadOnly, "the store is open for reading only")
+                .with_hint("open it without `read_only`")
+        })
+    }
+
+    fn resolver(&self) -> Resolver<'_> {
+        Resolver {
+            graph: self.graph(),
+            refs: self.refs(),
+            visible: self.latest(),
+            now: self.inner.clock.now(),
+        }
+    }
+
+    fn resolve(&self, rev: &str) -> Result<Place> {
+        self.resolver().resolve(rev)
+    }
+}

@@ -1,0 +1,374 @@
+//! Opening and making a store.
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{self, Setting};
+use super::{Inner, Store, StoreId, stats};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::refs::{ImportRecord, StoreRecord, meta};
+use crate::format::{FORMAT_VERSION, Family, MAGIC, record};
+use crate::graph::Graph;
+use crate::id::Seq;
+use crate::kv::{Durability, MAX_VALUE_LEN};
+use crate::maintain::Overlays;
+use crate::publish::{Publisher, Settings, create, drop_unfinished, recover, remove_leftovers};
+use crate::refs::Refs;
+
+/// The file that marks a directory as a store, and names its format.
+const MARKER: &str = "withy.store";
+
+/// Whether a store may be made when it is opened.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use withy::{Create, ErrorKind, Store};
+/// let absent = Store::options().create(Create::Never).open(dir.path()).expect_err("no store yet");
+/// assert_eq!(absent.kind(), ErrorKind::NotFound);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Create {
+    /// The store must be there.
+    Never,
+    /// It is made if the directory is absent or empty.
+    #[default]
+    IfMissing,
+    /// It must not be there yet.
+    New,
+}
+
+/// How a store is opened. Every choice has a default.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use withy::{Durability, Store};
+/// let store = Store::options().durability(Durability::Buffered).author("ann").open(dir.path())?;
+/// store.main()?.put("pear", "green")?;
+/// assert_eq!(store.commit("main")?.author, "ann");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct OpenOptions {
+    create: Create,
+    read_only: bool,
+    wait: Duration,
+    durability: Option<Durability>,
+    author: Option<String>,
+    blob_threshold: Option<usize>,
+    max_branches: Option<u64>,
+    cache_bytes: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            create: Create::default(),
+            read_only: false,
+            wait: Duration::ZERO,
+            durability: None,
+            author: None,
+            blob_threshold: None,
+            max_branches: None,
+            cache_bytes: 128 << 20,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Whether the store may be made; if missing, unless told.
+    pub fn create(mut self, create: Create) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Open for reading only: works beside a live writer, and changes no file. What is read is the
+    /// store as it was when it was opened.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// How long to wait for another process that has the store open for writing; not at all unless
+    /// told.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// What commits survive; as the store's settings say, or `Sync`, unless told.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// The author of commits that name none; as the store's settings say, or empty, unless told.
+    pub fn author(mut self, author: impl Into<String>) -> Self {
+        self.author = Some(author.into());
+        self
+    }
+
+    /// From how many bytes on values are stored once under their hash; 16 KiB unless told. Fixed when
+    /// the store is made; at least 64.
+    pub fn blob_threshold(mut self, bytes: usize) -> Self {
+        self.blob_threshold = Some(bytes);
+        self
+    }
+
+    /// At most this many branches; as the store's settings say, or no limit, unless told.
+    pub fn max_branches(mut self, branches: u64) -> Self {
+        self.max_branches = Some(branches);
+        self
+    }
+
+    /// Memory for data read from disk, in bytes; 128 MiB unless told.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Where the time comes from; the machine, unless told.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the store in this directory.
+    ///
+    /// What an interrupted import left behind is removed first.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no store and none may be made;
+    /// [`Exists`](ErrorKind::Exists) if one is there and must not be;
+    /// [`Busy`](ErrorKind::Busy), naming process id and start time, if another process has it open for
+    /// writing; [`Incompatible`](ErrorKind::Incompatible) if the directory is something else, or a
+    /// store of a newer format; [`Corrupt`](ErrorKind::Corrupt) if it is damaged;
+    /// [`Io`](ErrorKind::Io) if the files cannot be read. Nothing is changed by a refused open.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
+        let path = path.as_ref();
+        let found = look(path)?;
+        match (found, self.create) {
+            (Found::Store, Create::New) => {
+                return Err(Error::new(
+                    ErrorKind::Exists,
+                    format!("{} is a store already", path.display()),
+                ));
+            }
+            (Found::Store, Create::Never | Create::IfMissing) => {}
+            (Found::Nothing, _) if self.read_only => return Err(no_store(path)),
+            (Found::Nothing, Create::Never) => return Err(no_store(path)),
+            (Found::Nothing, Create::IfMissing | Create::New) => {
+                fs::create_dir_all(path).map_err(|e| io("cannot make the directory", path, e))?;
+            }
+        }
+        if self.read_only { self.open_to_read(path) } else { self.open_to_write(path, found) }
+    }
+
+    fn open_to_read(&self, path: &Path) -> Result<Store> {
+        let options = EngineOptions::new(Mode::Read, self.cache_bytes);
+        let engine = Arc::new(Engine::open(path, &options, None)?);
+        let stored = read_store_record(&engine, path)?;
+        let graph = Arc::new(Graph::open(Arc::clone(&engine))?);
+        // What an import is writing at this moment is not there yet.
+        let fixed = match engine.get(Family::Meta, meta::IMPORT)? {
+            Some(row) => {
+                let import: ImportRecord = record::decode("import marker", &row)?;
+                Seq::new(import.first_seq - 1)
+            }
+            None => graph.latest(),
+        };
+        let refs = Arc::new(Refs::new(engine));
+        Ok(self.store(graph, refs, None, fixed, &stored))
+    }
+
+    fn open_to_write(&self, path: &Path, found: Found) -> Result<Store> {
+        let owner = Owner::take(path, self.wait, self.clock.now())?;
+        // Another process may have made the store while this one waited.
+        let found = if found == Found::Nothing { look(path)? } else { found };
+        let mode = if found == Found::Store { Mode::Write } else { Mode::Create };
+        let options = EngineOptions::new(mode, self.cache_bytes);
+        let engine = Arc::new(Engine::open(path, &options, Some(owner))?);
+        if found == Found::Nothing {
+            if engine.get(Family::Meta, meta::STORE)?.is_none() {
+                let threshold = self.blob_threshold.unwrap_or(16 << 10).clamp(64, MAX_VALUE_LEN);
+                create(&engine, random_id(), self.clock.now(), threshold)?;
+            }
+            write_marker(path)?;
+        }
+        let stored = read_store_record(&engine, path)?;
+        recover(&engine)?;
+        drop_unfinished(&engine)?;
+        remove_leftovers(&engine)?;
+        let graph = Arc::new(Graph::open(Arc::clone(&engine))?);
+        let settings = self.settings(&engine, &stored)?;
+        let refs = Arc::new(Refs::new(engine));
+        let publisher = Publisher::open(
+            Arc::clone(&graph),
+            Arc::clone(&refs),
+            Arc::clone(&self.clock),
+            settings,
+        )?;
+        let fixed = graph.latest();
+        Ok(self.store(graph, refs, Some(Arc::new(publisher)), fixed, &stored))
+    }
+
+    /// What is given here goes before what the store says, and that before the defaults.
+    fn settings(&self, engine: &Engine, stored: &StoreRecord) -> Result<Settings> {
+        let max_branches = match self.max_branches {
+            Some(given) => Some(given),
+            None => config::read(engine, Setting::MaxBranches)?.and_then(|text| text.parse().ok()),
+        };
+        let author = match &self.author {
+            Some(given) => given.clone(),
+            None => config::read(engine, Setting::Author)?.unwrap_or_default(),
+        };
+        let durability = match self.durability {
+            Some(given) => given,
+            None => config::durability(engine)?.unwrap_or_default(),
+        };
+        let blob_threshold = usize::try_from(stored.blob_threshold).unwrap_or(MAX_VALUE_LEN);
+        Ok(Settings { durability, author, blob_threshold, max_branches })
+    }
+
+    fn store(
+        &self,
+        graph: Arc<Graph>,
+        refs: Arc<Refs>,
+        publisher: Option<Arc<Publisher>>,
+        fixed: Seq,
+        stored: &StoreRecord,
+    ) -> Store {
+        let overlays = publisher.as_ref().map(Overlays::start);
+        let (clock, id) = (Arc::clone(&self.clock), StoreId(stored.id));
+        let stats = stats::Counters::default();
+        Store {
+            inner: Arc::new(Inner {
+                _overlays: overlays,
+                graph,
+                refs,
+                clock,
+                publisher,
+                fixed,
+                id,
+                stats,
+            }),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Store,
+    Nothing,
+}
+
+/// What is in a directory.
+fn look(path: &Path) -> Result<Found> {
+    let text = match fs::read_to_string(path.join(MARKER)) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return look_unmarked(path),
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => return Err(not_a_store(path)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Err(not_a_store(path)),
+        Err(e) => return Err(io("cannot read", &path.join(MARKER), e)),
+    };
+    let version: u32 = text
+        .trim_end()
+        .strip_prefix(MAGIC)
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| not_a_store(path))?;
+    check_version(version, path)?;
+    Ok(Found::Store)
+}
+
+/// A directory without a marker is free if it is absent or empty, or if a store was being made in it.
+fn look_unmarked(path: &Path) -> Result<Found> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Err(not_a_store(path)),
+        Err(e) => return Err(io("cannot read", path, e)),
+    };
+    let mut empty = true;
+    for entry in entries {
+        let name = entry.map_err(|e| io("cannot read", path, e))?.file_name();
+        if name == LOCK_FILE {
+            return Ok(Found::Nothing);
+        }
+        empty = false;
+    }
+    if empty { Ok(Found::Nothing) } else { Err(not_a_store(path)) }
+}
+
+fn check_version(version: u32, path: &Path) -> Result<()> {
+    if version == FORMAT_VERSION {
+        return Ok(());
+    }
+    let shown = path.display();
+    Err(Error::new(
+        ErrorKind::Incompatible,
+        format!(
+            "{shown} has format {version}, this version of withy knows format {FORMAT_VERSION}"
+        ),
+    )
+    .with_hint("use a version of withy that knows this format"))
+}
+
+fn read_store_record(engine: &Engine, path: &Path) -> Result<StoreRecord> {
+    let format = engine.get(Family::Meta, meta::FORMAT)?.ok_or_else(|| not_a_store(path))?;
+    check_version(record::decode("format version", &format)?, path)?;
+    let row = engine.get(Family::Meta, meta::STORE)?.ok_or_else(|| not_a_store(path))?;
+    Ok(record::decode("store record", &row)?)
+}
+
+/// Writes the marker last, so that a directory with a marker is a whole store.
+fn write_marker(path: &Path) -> Result<()> {
+    let (name, unfinished) = (path.join(MARKER), path.join(format!("{MARKER}.new")));
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(
+            format!(
+                "{MAGIC}{FORMAT_VERSION}
+"
+            )
+            .as_bytes(),
+        )?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &name)?;
+        fs::File::open(path)?.sync_all()
+    };
+    write().map_err(|e| io("cannot write", &name, e))
+}
+
+/// Sixteen bytes from the randomness that the standard library seeds its hash maps with.
+fn random_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    for half in id.as_chunks_mut::<8>().0 {
+        *half = RandomState::new().build_hasher().finish().to_be_bytes();
+    }
+    id
+}
+
+fn no_store(path: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no store in {}", path.display()))
+        .with_hint("`withy init` makes one")
+}
+
+fn not_a_store(path: &Path) -> Error {
+    Error::new(ErrorKind::Incompatible, format!("{} is not a withy store", path.display()))
+        .with_hint("give the directory of a store, or one that is empty")
+}
+
+fn io(what: &str, path: &Path, cause: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("{what} {}", path.display())).because(cause)
+}

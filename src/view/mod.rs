@@ -1,0 +1,266 @@
+//! Reading: the only place, beside `publish`, that decodes rows of families `head` and `history`.
+//!
+//! A view is a list of layers, newest first: a line and the sequence up to which it counts. A key is
+//! what the first layer says that knows it. A row of `head` above a layer's sequence was written
+//! later; what it replaced is in `history`.
+
+mod history;
+mod layers;
+mod read;
+mod scan;
+
+use std::sync::Arc;
+
+pub(crate) use history::versions;
+pub use history::{History, Version};
+pub(crate) use layers::{Layers, layers_at};
+pub use read::Read;
+pub use scan::Scan;
+pub(crate) use scan::{Own, ScanRow, Scanner};
+
+use crate::engine::{Engine, Slice};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::row::{Cell, read_head, read_history};
+use crate::format::{Family, keys};
+use crate::graph::{Commit, Graph, Place};
+use crate::id::{Fingerprint, LineId, Seq, ValueHash};
+use crate::kv::{Direction, KeyRange};
+
+/// A version of a key that was found on a line.
+pub(crate) struct Found<'e> {
+    pub(crate) line: LineId,
+    row: Row<'e>,
+}
+
+/// Still in RocksDB's memory, or copied from history.
+enum Row<'e> {
+    Head(Slice<'e>),
+    History(Seq, Vec<u8>),
+}
+
+impl Found<'_> {
+    /// The stored sequence and what the version holds; see [`Graph::birth`] for sequence 0.
+    pub(crate) fn read(&self) -> Result<(Seq, Cell<'_>)> {
+        Ok(match &self.row {
+            Row::Head(row) => read_head(row)?,
+            Row::History(seq, row) => (*seq, read_history(row)?),
+        })
+    }
+
+    /// The sequence of the commit that wrote the version.
+    pub(crate) fn written_at(&self, graph: &Graph) -> Result<Seq> {
+        graph.birth(self.line, self.read()?.0)
+    }
+}
+
+/// The value in a cell; `None` for a deletion.
+pub(crate) fn value_of(engine: &Engine, cell: &Cell<'_>) -> Result<Option<Vec<u8>>> {
+    match cell {
+        Cell::Deleted => Ok(None),
+        Cell::Inline(value) => Ok(Some(value.to_vec())),
+        Cell::Blob { hash, len } => blob(engine, hash, *len).map(Some),
+    }
+}
+
+fn blob(engine: &Engine, hash: &ValueHash, len: u64) -> Result<Vec<u8>> {
+    let fault = |what: &str| {
+        Error::new(ErrorKind::Corrupt, format!("large value {} {what}", hash.short()))
+            .with_hint("the store is damaged; keep a copy of it and restore a backup")
+    };
+    let row =
+        engine.get(Family::Blob, &keys::blob_content(hash))?.ok_or_else(|| fault("is missing"))?;
+    if row.len() as u64 != len {
+        return Err(fault("has another length than its rows say"));
+    }
+    Ok(row.to_vec())
+}
+
+/// The version of a key that these layers show, a deletion included.
+pub(crate) fn find<'e>(
+    engine: &'e Engine,
+    layers: &[Place],
+    key: &[u8],
+) -> Result<Option<Found<'e>>> {
+    let mut stored = Vec::with_capacity(8 + key.len());
+    for layer in layers {
+        keys::head_into(layer.line, key, &mut stored);
+        let Some(row) = engine.get(Family::Head, &stored)? else { continue };
+        if read_head(&row)?.0 <= layer.seq {
+            return Ok(Some(Found { line: layer.line, row: Row::Head(row) }));
+        }
+        if let Some(found) = find_old(engine, *layer, key)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest version of a key on a layer's line that was replaced after the layer's sequence.
+fn find_old<'e>(engine: &'e Engine, layer: Place, key: &[u8]) -> Result<Option<Found<'e>>> {
+    let prefix = keys::history_prefix(layer.line, key);
+    let mut rows = engine.iter_prefix(Family::History, &prefix);
+    rows.seek(&keys::history(layer.line, key, layer.seq));
+    match rows.current()? {
+        Some((stored, value)) => {
+            let row = Row::History(keys::history_seq(stored)?, value.to_vec());
+            Ok(Some(Found { line: layer.line, row }))
+        }
+        None => Ok(None),
+    }
+}
+
+/// The versions of many keys, sorted, that these layers show.
+pub(crate) fn find_many<'e, K: AsRef<[u8]>>(
+    engine: &'e Engine,
+    layers: &[Place],
+    wanted: &[K],
+) -> Result<Vec<Option<Found<'e>>>> {
+    let mut out: Vec<Option<Found<'e>>> = Vec::new();
+    if let [key] = wanted {
+        out.push(find(engine, layers, key.as_ref())?);
+        return Ok(out);
+    }
+    out.resize_with(wanted.len(), || None);
+    let mut open: Vec<usize> = (0..wanted.len()).collect();
+    for layer in layers {
+        if open.is_empty() {
+            break;
+        }
+        let stored: Vec<Vec<u8>> =
+            open.iter().map(|&i| keys::head(layer.line, wanted[i].as_ref())).collect();
+        let rows = engine.multi_get(Family::Head, &stored)?;
+        let mut left = Vec::new();
+        for (i, row) in open.into_iter().zip(rows) {
+            let found = match row {
+                Some(row) if read_head(&row)?.0 <= layer.seq => {
+                    Some(Found { line: layer.line, row: Row::Head(row) })
+                }
+                Some(_) => find_old(engine, *layer, wanted[i].as_ref())?,
+                None => None,
+            };
+            if found.is_none() {
+                left.push(i);
+            }
+            out[i] = found;
+        }
+        open = left;
+    }
+    Ok(out)
+}
+
+/// The value of a key.
+pub(crate) fn get(engine: &Engine, layers: &[Place], key: &[u8]) -> Result<Option<Vec<u8>>> {
+    match find(engine, layers, key)? {
+        Some(found) => value_of(engine, &found.read()?.1),
+        None => Ok(None),
+    }
+}
+
+/// The store's data as of one commit. It never changes, and cloning it is cheap.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path())?;
+/// use withy::Read;
+/// let main = store.main()?;
+/// main.put("pear", "green")?;
+/// let before = main.view()?;
+/// main.put("pear", "yellow")?;
+/// assert_eq!(before.get(b"pear")?.as_deref(), Some(&b"green"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct View {
+    graph: Arc<Graph>,
+    layers: Layers,
+    place: Place,
+    commit: Arc<Commit>,
+}
+
+impl View {
+    /// The view as of a commit.
+    pub(crate) fn new(graph: &Arc<Graph>, place: Place) -> Result<Self> {
+        let header = graph.header(place.seq)?;
+        let layers = layers_at(graph, place, header.rows)?;
+        let commit = Arc::new(Commit::new(place.seq, header));
+        Ok(Self { graph: Arc::clone(graph), layers, place, commit })
+    }
+
+    /// The commit whose data this is.
+    #[must_use]
+    pub fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// How many keys there are. Cost: none, the commit knows.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.commit.keys
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The fingerprint of the content: equal fingerprints, equal content, whatever the history.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.commit.fingerprint
+    }
+
+    /// The hash of a key's value, without reading a large value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] if the store cannot be read.
+    pub fn hash(&self, key: &[u8]) -> Result<Option<ValueHash>> {
+        match find(self.engine(), &self.layers, key)? {
+            Some(found) => Ok(found.read()?.1.hash()),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.graph.engine()
+    }
+
+    pub(crate) fn scanner(&self, range: &KeyRange, direction: Direction) -> Scanner<'_> {
+        Scanner::new(self.graph.engine(), &self.layers, range, direction, None)
+    }
+}
+
+impl Read for View {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        get(self.engine(), &self.layers, key)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction) -> Result<Scan<'_>> {
+        Ok(Scan::new(self.scanner(range, direction)))
+    }
+
+    fn multi_get(&self, wanted: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        read::sorted_multi_get(self.engine(), &self.layers, wanted)
+    }
+
+    fn count(&self, range: &KeyRange) -> Result<u64> {
+        if range.is_all() {
+            Ok(self.len())
+        } else {
+            self.scanner(range, Direction::Forward).count()
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Scans: a merge of the layers' rows, newest layer first where several know a key.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::{find_old, value_of};
+use crate::engine::{Engine, Rows};
+use crate::error::Result;
+use crate::format::row::{Cell, read_head};
+use crate::format::{Family, keys};
+use crate::graph::Place;
+use crate::id::{LineId, Seq, ValueHash};
+use crate::kv::{Direction, KeyRange};
+
+/// The writes of an open transaction; `None` for a deletion.
+pub(crate) type Own = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// One version of one key, as a scan comes by it.
+#[derive(Clone, Debug)]
+pub(crate) enum ScanRow {
+    Inline(Vec<u8>),
+    Blob { hash: ValueHash, len: u64 },
+}
+
+impl ScanRow {
+    fn of(cell: &Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Deleted => None,
+            Cell::Inline(value) => Some(Self::Inline(value.to_vec())),
+            Cell::Blob { hash, len } => Some(Self::Blob { hash: *hash, len: *len }),
+        }
+    }
+
+    pub(crate) fn into_value(self, engine: &Engine) -> Result<Vec<u8>> {
+        match self {
+            Self::Inline(value) => Ok(value),
+            Self::Blob { hash, len } => {
+                Ok(value_of(engine, &Cell::Blob { hash, len })?.expect("a blob is no deletion"))
+            }
+        }
+    }
+}
+
+/// What a scan makes of a version: given the line it was found on with its stored sequence, and what
+/// it holds; `None` to pass it over.
+trait Take<T>: Fn(Place, &Cell<'_>) -> Option<T> + Copy {}
+impl<T, F: Fn(Place, &Cell<'_>) -> Option<T> + Copy> Take<T> for F {}
+
+/// The rows of one layer in a range, those written after the layer's sequence replaced by what was
+/// there.
+struct Layer<'a> {
+    engine: &'a Engine,
+    place: Place,
+    rows: Rows<'a>,
+    direction: Direction,
+}
+
+impl<'a> Layer<'a> {
+    fn new(engine: &'a Engine, place: Place, range: &KeyRange, direction: Direction) -> Self {
+        let lower = keys::head(place.line, &range.start());
+        let upper = match range.end() {
+            Some(end) => keys::head(place.line, &end),
+            None => keys::line_prefix(place.line.next()).to_vec(),
+        };
+        // RocksDB refuses bounds that cross; such a range is empty.
+        let mut rows = engine.iter(Family::Head, &lower, Some(upper.as_slice().max(&lower)));
+        match direction {
+            Direction::Forward => rows.seek_to_first(),
+            Direction::Backward => rows.seek_to_last(),
+        }
+        Self { engine, place, rows, direction }
+    }
+
+    fn advance(&mut self) {
+        match self.direction {
+            Direction::Forward => self.rows.next(),
+            Direction::Backward => self.rows.prev(),
+        }
+    }
+
+    fn key(&self) -> Result<Option<&[u8]>> {
+        Ok(match self.rows.current()? {
+            Some((stored, _)) => Some(keys::head_user_key(stored)?),
+            None => None,
+        })
+    }
+
+    /// What the layer says of the key it is at: `None` if it knew nothing of it at its sequence,
+    /// `Some(None)` for a deletion.
+    fn row<T>(&self, take: impl Take<T>) -> Result<Option<Option<T>>> {
+        let Some((stored, value)) = self.rows.current()? else { return Ok(None) };
+        let (seq, cell) = read_head(value)?;
+        if seq <= self.place.seq {
+            return Ok(Some(take(Place { seq, ..self.place }, &cell)));
+        }
+        let key = keys::head_user_key(stored)?;
+        match find_old(self.engine, self.place, key)? {
+            Some(found) => {
+                let (seq, cell) = found.read()?;
+                Ok(Some(take(Place { seq, ..self.place }, &cell)))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// Rows of several layers in key order.
+pub(crate) struct Scanner<'a> {
+    engine: &'a Engine,
+    layers: Vec<Layer<'a>>,
+    own: Option<OwnRows<'a>>,
+    direction: Direction,
+}
+
+/// A version as [`Scanner::next_version`] gives it; no row for a deletion.
+pub(crate) struct Version {
+    pub(crate) place: Place,
+    pub(crate) row: Option<ScanRow>,
+}
+
+/// Where the writes of an open transaction are.
+const UNSTORED: Place = Place { line: LineId::ROOT, seq: Seq::MAX };
+
+/// The rows of an open transaction.
+struct OwnRows<'a> {
+    rows: Box<dyn Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)> + Send + 'a>,
+    current: Option<(&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+}
+
+impl<'a> OwnRows<'a> {
+    fn new(own: &'a Own, range: &KeyRange, direction: Direction) -> Self {
+        let lo = Bound::Included(range.start());
+        let hi = range.end().map_or(Bound::Unbounded, Bound::Excluded);
+        let crossing = matches!((&lo, &hi), (Bound::Included(lo), Bound::Excluded(hi)) if lo >= hi);
+        let mut rows: Box<dyn Iterator<Item = _> + Send> = match direction {
+            _ if crossing => Box::new(std::iter::empty()),
+            Direction::Forward => Box::new(own.range((lo, hi))),
+            Direction::Backward => Box::new(own.range((lo, hi)).rev()),
+        };
+        let current = rows.next();
+        Self { rows, current }
+    }
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(
+        engine: &'a Engine,
+        layers: &[Place],
+        range: &KeyRange,
+        direction: Direction,
+        own: Option<&'a Own>,
+    ) -> Self {
+        let layers =
+            layers.iter().map(|&place| Layer::new(engine, place, range, direction)).collect();
+        let own = own.filter(|own| !own.is_empty()).map(|own| OwnRows::new(own, range, direction));
+        Self { engine, layers, own, direction }
+    }
+
+    pub(crate) fn engine(&self) -> &'a Engine {
+        self.engine
+    }
+
+    /// The next key that is present, with what `take` makes of its version.
+    fn step<T>(&mut self, take: impl Take<T>) -> Result<Option<(Vec<u8>, T)>> {
+        loop {
+            if let ([layer], None) = (self.layers.as_mut_slice(), &self.own) {
+                // One line, nothing to merge.
+                let Some(key) = layer.key()? else { return Ok(None) };
+                let found = match layer.row(take)? {
+                    Some(Some(row)) => Some((key.to_vec(), row)),
+                    _ => None,
+                };
+                layer.advance();
+                match found {
+                    Some(found) => return Ok(Some(found)),
+                    None => continue,
+                }
+            }
+            let Some(key) = self.lowest()? else { return Ok(None) };
+            if let Some(row) = self.consume(&key, take)? {
+                return Ok(Some((key, row)));
+            }
+        }
+    }
+
+    /// The key that comes next, in any layer.
+    fn lowest(&self) -> Result<Option<Vec<u8>>> {
+        let mut best: Option<&[u8]> =
+            self.own.as_ref().and_then(|own| own.current).map(|(k, _)| k.as_slice());
+        for layer in &self.layers {
+            let Some(key) = layer.key()? else { continue };
+            let first = match self.direction {
+                Direction::Forward => best.is_none_or(|best| key < best),
+                Direction::Backward => best.is_none_or(|best| key > best),
+            };
+            if first {
+                best = Some(key);
+            }
+        }
+        Ok(best.map(<[u8]>::to_vec))
+    }
+
+    /// Steps every layer over `key`; what the newest of those that know it says.
+    fn consume<T>(&mut self, key: &[u8], take: impl Take<T>) -> Result<Option<T>> {
+        let mut said: Option<Option<T>> = None;
+        if let Some(own) = &mut self.own
+            && let Some((_, value)) = own.current.filter(|(own_key, _)| own_key.as_slice() == key)
+        {
+            let cell = value.as_deref().map_or(Cell::Deleted, Cell::Inline);
+            said = Some(take(UNSTORED, &cell));
+            own.current = own.rows.next();
+        }
+        for layer in &mut self.layers {
+            if layer.key()? == Some(key) {
+                if said.is_none() {
+                    said = layer.row(take)?;
+                }
+                layer.advance();
+            }
+        }
+        Ok(said.flatten())
+    }
+
+    /// The next pair.
+    pub(crate) fn next_row(&mut self) -> Result<Option<(Vec<u8>, ScanRow)>> {
+        self.step(|_, cell| ScanRow::of(cell))
+    }
+
+    /// The next version, deletions included, with the line it was found on and its stored sequence.
+    pub(crate) fn next_version(&mut self) -> Result<Option<(Vec<u8>, Version)>> {
+        self.step(|place, cell| Some(Version { place, row: ScanRow::of(cell) }))
+    }
+
+    /// How many keys are left.
+    pub(crate) fn count(mut self) -> Result<u64> {
+        let mut count = 0;
+        while self.step(|_, cell| cell.is_present().then_some(()))?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// Pairs of a view in key order; see [`Read::scan`](crate::Read::scan).
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path())?;
+/// use withy::Read;
+/// let main = store.main()?;
+/// main.put("pear", "green")?;
+/// for pair in main.prefix(b"p")? {
+///     let (key, value) = pair?;
+///     assert_eq!((key.as_slice(), value.as_slice()), (&b"pear"[..], &b"green"[..]));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Scan<'a> {
+    scanner: Option<Scanner<'a>>,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(scanner: Scanner<'a>) -> Self {
+        Self { scanner: Some(scanner) }
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let scanner = self.scanner.as_mut()?;
+        let engine = scanner.engine();
+        let row = match scanner.next_row() {
+            Ok(Some((key, row))) => row.into_value(engine).map(|value| (key, value)),
+            Ok(None) => {
+                self.scanner = None;
+                return None;
+            }
+            Err(e) => Err(e),
+        };
+        if row.is_err() {
+            self.scanner = None;
+        }
+        Some(row)
+    }
+}
