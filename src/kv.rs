@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::ops::Bound;
 
@@ -290,7 +291,8 @@ pub(crate) struct Write {
     pub(crate) expect: Expect,
 }
 
-/// Changes that become one commit. The last write to a key wins; every condition counts.
+/// Changes that become one commit. The last write to a key wins; of several conditions on one key
+/// the first is checked.
 ///
 /// # Examples
 /// ```
@@ -354,16 +356,17 @@ impl Batch {
     }
 
     fn add(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, expect: Expect) -> &mut Self {
-        match self.writes.get_mut(&key) {
+        match self.writes.entry(key) {
             // The state at the head is what a condition speaks of, so the first one stays.
-            Some(earlier) => {
+            Entry::Occupied(mut entry) => {
+                let earlier = entry.get_mut();
                 earlier.value = value;
                 if earlier.expect == Expect::Any {
                     earlier.expect = expect;
                 }
             }
-            None => {
-                self.writes.insert(key, Write { value, expect });
+            Entry::Vacant(entry) => {
+                entry.insert(Write { value, expect });
             }
         }
         self

@@ -44,10 +44,16 @@ impl Resolver<'_> {
         if let Some(time) = rest.strip_prefix("@{") {
             let (time, after) =
                 time.split_once('}').ok_or_else(|| malformed(rev, "`@{` without `}`"))?;
+            if !self.is_branch(base)? {
+                return Err(malformed(rev, "a time goes with a branch only"));
+            }
             rest = after;
             place = self.at_time(place, time, rev)?;
         }
         while let Some(step) = rest.chars().next() {
+            if !matches!(step, '~' | '^') {
+                return Err(malformed(rev, "expected `~`, `^` or the end"));
+            }
             let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
             let (number, after) = rest[1..].split_at(digits);
             let number: u64 = if number.is_empty() {
@@ -55,17 +61,23 @@ impl Resolver<'_> {
             } else {
                 number.parse().map_err(|_| malformed(rev, "the number is too large"))?
             };
-            place = match step {
-                '~' => self
-                    .graph
+            place = if step == '^' {
+                self.parent(place, number, rev)?
+            } else {
+                self.graph
                     .back(place, number)?
-                    .ok_or_else(|| absent(format!("{rev}: history does not go back that far")))?,
-                '^' => self.parent(place, number, rev)?,
-                _ => return Err(malformed(rev, "expected `~`, `^` or the end")),
+                    .ok_or_else(|| absent(format!("{rev}: history does not go back that far")))?
             };
             rest = after;
         }
         Ok(place)
+    }
+
+    /// Whether a base that names a commit names it by a branch.
+    fn is_branch(&self, base: &str) -> Result<bool> {
+        Ok(matches!(base, "" | "@" | "HEAD")
+            || base.starts_with("heads/")
+            || self.refs.find_branch(base)?.is_some())
     }
 
     fn base(&self, base: &str, rev: &str) -> Result<Place> {
@@ -85,8 +97,9 @@ impl Resolver<'_> {
             return Ok(tag.at.into());
         }
         if let Some(number) = base.strip_prefix("seq:") {
-            let seq = number.parse().map_err(|_| malformed(rev, "no number after `seq:`"))?;
-            return self.seq(Seq::new(seq));
+            let digits = number.bytes().all(|b| b.is_ascii_digit()).then_some(number);
+            let seq = digits.and_then(|digits| digits.parse().ok());
+            return self.seq(Seq::new(seq.ok_or_else(|| malformed(rev, "no number after `seq:`"))?));
         }
         if base.is_empty() {
             return Err(malformed(rev, "it is empty"));
@@ -144,7 +157,9 @@ impl Resolver<'_> {
     fn at_time(&self, head: Place, text: &str, rev: &str) -> Result<Place> {
         let time: Timestamp =
             text.parse().map_err(|e| malformed(rev, "the time cannot be read").because(e))?;
-        if time > self.now {
+        // A clock that was set back does not put commits that are there into the future.
+        let newest = Timestamp::from_millis(self.graph.header(self.visible)?.time);
+        if time > self.now.max(newest) {
             return Err(absent(format!("{rev}: the time is in the future")));
         }
         let (mut low, mut high) = (0, head.seq.get());

@@ -82,6 +82,8 @@ fn settings(mut table: BlockBasedOptions, setting: &Setting) -> Options {
     table.set_block_cache(&Cache::new_lru_cache(setting.cache));
     table.set_format_version(5);
     let mut options = Options::default();
+    options.set_memtable_whole_key_filtering(true);
+    options.set_memtable_prefix_bloom_ratio(0.02);
     options.set_max_background_jobs(2);
     options.set_max_total_wal_size(256 << 20);
     options.set_stats_dump_period_sec(0);

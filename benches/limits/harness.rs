@@ -131,17 +131,17 @@ pub(crate) struct Row {
 
 impl Row {
     /// withy against RocksDB, both as the time of one operation.
-    pub(crate) fn speed(name: &'static str, withy: f64, rocksdb: f64, goal: f64) -> Self {
+    pub(crate) fn speed(name: &'static str, pair: &Pair, goal: f64) -> Self {
         Self {
             name,
-            withy: Measure::Time(withy),
-            against: Some(("rocksdb".into(), Measure::Time(rocksdb))),
-            ratio: Some(rocksdb / withy),
+            withy: Measure::Time(pair.one),
+            against: Some(("rocksdb".into(), Measure::Time(pair.other))),
+            ratio: Some(pair.ratio),
             goal: Goal::Speed(goal),
         }
     }
 
-    /// withy against itself at another size, both as the time of one operation.
+    /// withy here against itself at another size, both as the time of one operation.
     pub(crate) fn growth(name: &'static str, here: f64, small: (&str, f64), goal: f64) -> Self {
         Self {
             name,
@@ -260,12 +260,20 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Measures two sides in turn, each first in every second round, each with a quiet machine; medians.
+/// Two sides, each as the median of its rounds, in seconds.
+pub(crate) struct Pair {
+    pub(crate) one: f64,
+    pub(crate) other: f64,
+    /// Median over the rounds of `other / one`: what slows both sides of a round cancels out.
+    pub(crate) ratio: f64,
+}
+
+/// Measures two sides in turn, each first in every second round, each with a quiet process.
 pub(crate) fn alternate(
     rounds: usize,
     mut one: impl FnMut(usize) -> Result<f64>,
     mut other: impl FnMut(usize) -> Result<f64>,
-) -> Result<(f64, f64)> {
+) -> Result<Pair> {
     let (mut ones, mut others) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         for turn in 0..2 {
@@ -277,7 +285,8 @@ pub(crate) fn alternate(
             }
         }
     }
-    Ok((median(ones), median(others)))
+    let ratios = ones.iter().zip(&others).map(|(one, other)| other / one).collect();
+    Ok(Pair { ratio: median(ratios), one: median(ones), other: median(others) })
 }
 
 /// Waits until background work of either side has ended, so that nobody pays for the other.

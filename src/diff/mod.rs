@@ -4,14 +4,14 @@
 //! last new hash of each key. Else the keys that either side touched since the merge base are compared.
 //! Both cost what was changed, not what is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::graph::{Commit, Graph, Place, Run};
+use crate::graph::{Commit, Difference, Graph, Place, Run};
 use crate::id::{Seq, ValueHash};
 use crate::kv::{ChangeKind, KeyRange};
-use crate::view::{Read, View};
+use crate::view::{ScanRow, View};
 
 /// Which differences to give, and how much of them.
 ///
@@ -105,6 +105,10 @@ pub struct DiffCounts {
 
 /// The hashes of a key's value on both sides.
 pub(crate) type Sides = (Option<ValueHash>, Option<ValueHash>);
+/// Keys with the hashes on both sides.
+pub(crate) type Net = BTreeMap<Vec<u8>, Sides>;
+/// Rows are read in groups of this many.
+const CHUNK: usize = 128;
 
 /// The keys that differ between two views, with the hashes on both sides.
 pub(crate) fn net_changes(
@@ -113,15 +117,32 @@ pub(crate) fn net_changes(
     range: &KeyRange,
 ) -> Result<BTreeMap<Vec<u8>, Sides>> {
     let graph = from.graph();
-    let net = if let Some(runs) = first_parents(graph, from.place(), to.place())? {
+    let (a, b) = (from.place(), to.place());
+    let net = if let Some(runs) = first_parents(graph, a, b)? {
         fold(graph, &runs, range)?
-    } else if let Some(runs) = first_parents(graph, to.place(), from.place())? {
-        let turned = fold(graph, &runs, range)?;
-        turned.into_iter().map(|(key, (before, after))| (key, (after, before))).collect()
+    } else if let Some(runs) = first_parents(graph, b, a)? {
+        fold(graph, &runs, range)?.into_iter().map(|(key, (old, new))| (key, (new, old))).collect()
     } else {
-        compare(from, to, range)?
+        let difference = graph.difference(a, b)?;
+        let joined = match difference.bases.as_slice() {
+            [base] => first_parents(graph, *base, a)?.zip(first_parents(graph, *base, b)?),
+            _ => None,
+        };
+        match joined {
+            Some((left, right)) => join(fold(graph, &left, range)?, fold(graph, &right, range)?),
+            None => compare(from, to, &difference, range)?,
+        }
     };
     Ok(net.into_iter().filter(|(_, (before, after))| before != after).collect())
+}
+
+/// Two sets of changes since the same commit, as the changes from the first side to the second.
+fn join(left: Net, right: Net) -> Net {
+    let mut out: Net = left.into_iter().map(|(key, (base, left))| (key, (left, base))).collect();
+    for (key, (base, right)) in right {
+        out.entry(key).and_modify(|sides| sides.1 = right).or_insert((base, right));
+    }
+    out
 }
 
 /// The runs of first parents that lead from one commit to another, oldest first; `None` if the one
@@ -143,8 +164,8 @@ fn first_parents(graph: &Graph, from: Place, to: Place) -> Result<Option<Vec<Run
 }
 
 /// First old and last new hash of each key over runs that follow each other.
-fn fold(graph: &Graph, runs: &[Run], range: &KeyRange) -> Result<BTreeMap<Vec<u8>, Sides>> {
-    let mut net: BTreeMap<Vec<u8>, Sides> = BTreeMap::new();
+fn fold(graph: &Graph, runs: &[Run], range: &KeyRange) -> Result<Net> {
+    let mut net = Net::new();
     for seq in graph.commits_of(runs)? {
         graph.visit(
             seq,
@@ -165,10 +186,9 @@ fn fold(graph: &Graph, runs: &[Run], range: &KeyRange) -> Result<BTreeMap<Vec<u8
 }
 
 /// Both sides of each key that either touched since the merge base.
-fn compare(from: &View, to: &View, range: &KeyRange) -> Result<BTreeMap<Vec<u8>, Sides>> {
+fn compare(from: &View, to: &View, difference: &Difference, range: &KeyRange) -> Result<Net> {
     let graph = from.graph();
-    let difference = graph.difference(from.place(), to.place())?;
-    let mut touched = BTreeMap::new();
+    let mut touched = BTreeSet::new();
     for runs in [&difference.only_first, &difference.only_second] {
         for seq in graph.commits_of(runs)? {
             graph.visit(
@@ -176,16 +196,19 @@ fn compare(from: &View, to: &View, range: &KeyRange) -> Result<BTreeMap<Vec<u8>,
                 |_| {},
                 |change| {
                     if range.contains(&change.key) {
-                        touched.insert(change.key, (None, None));
+                        touched.insert(change.key);
                     }
                 },
             )?;
         }
     }
-    for (key, sides) in &mut touched {
-        *sides = (from.hash(key)?, to.hash(key)?);
+    let touched: Vec<Vec<u8>> = touched.into_iter().collect();
+    let mut net = Net::new();
+    for keys in touched.chunks(CHUNK) {
+        let sides = from.hashes(keys)?.into_iter().zip(to.hashes(keys)?);
+        net.extend(keys.iter().cloned().zip(sides));
     }
-    Ok(touched)
+    Ok(net)
 }
 
 /// How many keys differ between two views.
@@ -218,13 +241,23 @@ pub struct Diff {
     to: View,
     net: std::iter::Take<std::collections::btree_map::IntoIter<Vec<u8>, Sides>>,
     names_only: bool,
+    /// Entries whose rows are read already; large values are not in them.
+    ready: VecDeque<Ready>,
+}
+
+/// An entry with its rows on both sides.
+struct Ready {
+    key: Vec<u8>,
+    kind: ChangeKind,
+    before: Option<ScanRow>,
+    after: Option<ScanRow>,
 }
 
 impl Diff {
     pub(crate) fn new(from: View, to: View, options: &DiffOptions) -> Result<Self> {
         let net = net_changes(&from, &to, &options.range)?;
         let net = net.into_iter().take(options.limit.unwrap_or(usize::MAX));
-        Ok(Self { from, to, net, names_only: options.names_only })
+        Ok(Self { from, to, net, names_only: options.names_only, ready: VecDeque::new() })
     }
 
     /// The commit that the differences start from.
@@ -239,12 +272,27 @@ impl Diff {
         self.to.commit()
     }
 
-    fn entry(&self, key: Vec<u8>, (before, after): Sides) -> Result<DiffEntry> {
-        let kind = ChangeKind::of(before.is_some(), after.is_some())
-            .expect("hashes that differ are not both absent");
-        let (before, after) =
-            if self.names_only { (None, None) } else { (self.from.get(&key)?, self.to.get(&key)?) };
-        Ok(DiffEntry { key, kind, before, after })
+    /// Reads the rows of the next entries, a group at a time.
+    fn fill(&mut self) -> Result<()> {
+        let group: Vec<(Vec<u8>, Sides)> = self.net.by_ref().take(CHUNK).collect();
+        let (mut old, mut new) = if self.names_only {
+            (Vec::new(), Vec::new())
+        } else {
+            let present = |side: fn(&Sides) -> Option<ValueHash>| {
+                let keys = group.iter().filter(|(_, sides)| side(sides).is_some());
+                keys.map(|(key, _)| key.as_slice()).collect::<Vec<_>>()
+            };
+            (self.from.rows(&present(|s| s.0))?, self.to.rows(&present(|s| s.1))?)
+        };
+        let (mut old, mut new) = (old.drain(..), new.drain(..));
+        for (key, (before, after)) in group {
+            let kind = ChangeKind::of(before.is_some(), after.is_some())
+                .expect("hashes that differ are not both absent");
+            let before = before.and_then(|_| old.next().flatten());
+            let after = after.and_then(|_| new.next().flatten());
+            self.ready.push_back(Ready { key, kind, before, after });
+        }
+        Ok(())
     }
 }
 
@@ -252,8 +300,20 @@ impl Iterator for Diff {
     type Item = Result<DiffEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (key, sides) = self.net.next()?;
-        Some(self.entry(key, sides))
+        if self.ready.is_empty()
+            && let Err(e) = self.fill()
+        {
+            return Some(Err(e));
+        }
+        let Ready { key, kind, before, after } = self.ready.pop_front()?;
+        let value = |row: Option<ScanRow>, view: &View| {
+            row.map(|row| row.into_value(view.engine())).transpose()
+        };
+        let read = || {
+            let (before, after) = (value(before, &self.from)?, value(after, &self.to)?);
+            Ok(DiffEntry { key, kind, before, after })
+        };
+        Some(read())
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) struct Engine {
     db: Db,
     path: PathBuf,
     read: ReadOptions,
+    memory_only: ReadOptions,
     unsynced: WriteOptions,
     halted: AtomicBool,
     files: rocksdb::Options,
@@ -110,12 +111,15 @@ impl Engine {
             }
         };
         let db = db.map_err(|e| failed("cannot open the database of the store", e))?;
+        let mut memory_only = ReadOptions::default();
+        memory_only.set_read_tier(rocksdb::ReadTier::Memtable);
         let mut unsynced = WriteOptions::default();
         unsynced.set_sync(false);
         Ok(Self {
             db,
             path: path.to_owned(),
             read: ReadOptions::default(),
+            memory_only,
             unsynced,
             halted: AtomicBool::new(false),
             files: options.family(Family::Head),
@@ -147,7 +151,7 @@ impl Engine {
     }
 
     /// Reads rows whose keys are sorted.
-    pub(crate) fn multi_get<'k, K: AsRef<[u8]> + 'k>(
+    pub(crate) fn multi_get<'k, K: AsRef<[u8]> + ?Sized + 'k>(
         &self,
         family: Family,
         keys: impl IntoIterator<Item = &'k K>,

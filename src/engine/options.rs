@@ -25,7 +25,7 @@ pub(crate) struct EngineOptions {
 }
 
 /// Memtable of the families that every commit writes to.
-const LARGE_BUFFER: usize = 32 << 20;
+const LARGE_BUFFER: usize = 64 << 20;
 /// Memtable of the others.
 const SMALL_BUFFER: usize = 8 << 20;
 
@@ -73,13 +73,15 @@ impl EngineOptions {
                 self.tune(&mut options, LARGE_BUFFER);
                 // A child branch asks its own line first: a miss must be cheap.
                 table.set_bloom_filter(10.0, false);
+                options.set_memtable_whole_key_filtering(true);
+                options.set_memtable_prefix_bloom_ratio(0.02);
                 table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
             }
             Family::History | Family::Log => {
                 self.tune(&mut options, LARGE_BUFFER);
-                // Old data is read in runs and should be small.
+                // Old data is read in runs and should be small. One compression at all levels lets
+                // RocksDB move the files of the log down as they are.
                 table.set_block_size(16 << 10);
-                options.set_bottommost_compression_type(DBCompressionType::Zstd);
             }
             Family::Blob => {
                 self.tune(&mut options, LARGE_BUFFER);

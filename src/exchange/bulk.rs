@@ -4,15 +4,15 @@ use std::cell::Cell;
 use std::iter;
 
 use super::meter::Meter;
-use super::sort::{Merge, Pair, Sorter, size_of, sort_rows};
+use super::sort::{Pair, Sorter, size_of, sort_rows};
 use super::{LoadOptions, Loaded, check_row, spool_failed};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::id::Seq;
-use crate::kv::Batch;
+use crate::kv::{Batch, KeyRange};
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, Committed, ImportRefs, ImportSession};
 use crate::store::Store;
-use crate::view::{Read, View};
+use crate::view::Read;
 
 /// With fewer rows than this, an ordinary commit is as fast.
 const FEW: usize = 10_000;
@@ -20,14 +20,15 @@ const FEW: usize = 10_000;
 /// Puts rows on a branch, as one commit.
 ///
 /// Rows may come in any order; of several with one key the last wins. What the branch has besides
-/// stays. Rows that come in order of keys are passed through; others are sorted, in a temporary file
-/// if they are more than [`LoadOptions::memory`] holds. Many rows are written as sorted files that
-/// RocksDB takes over as they are; until then nothing is visible, and nobody else can write.
+/// stays. Many rows are written as sorted files that RocksDB takes over as they are; until the end
+/// nothing is visible. While they are written nobody else can write.
+///
+/// More rows than [`LoadOptions::memory`] holds are passed through if they come in order of keys to a
+/// branch that is empty; else they are sorted in a temporary file first.
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) if there is no such branch and [`LoadOptions::from`] is not set;
 /// [`Limit`](ErrorKind::Limit) for a key or value out of bounds; errors of `rows`, as they are;
-/// [`Conflict`](ErrorKind::Conflict) if the branch moved while rows were being sorted a second time;
 /// [`Io`](ErrorKind::Io) if the progress callback broke off, or a disk is full. After an error the
 /// store is as it was before.
 ///
@@ -87,12 +88,9 @@ pub(super) fn load_counted(
         source.tell()?;
         target.write(first.rows)?
     } else if first.is_sorted {
-        target.stream(first.rows, &mut source, &mut duplicates)?
+        target.stream(first, &mut source, &mut duplicates)?
     } else {
-        let mut sorter = Sorter::new(store.path(), memory);
-        first.rows.into_iter().try_for_each(|row| sorter.push(row)).map_err(spool_failed)?;
-        let rows = source.sort(sorter)?;
-        target.ingest_sorted(rows, None, &mut duplicates)?
+        target.sort(first.rows.into_iter().map(Ok), &mut source, &mut duplicates)?
     };
     Ok(Loaded { rows: source.count, duplicates, bytes: bytes.get(), commit })
 }
@@ -117,15 +115,6 @@ impl<I: Iterator<Item = Result<Pair>>> Source<'_, I> {
 
     fn tell(&mut self) -> Result<()> {
         self.meter.tell(self.count, self.bytes.get())
-    }
-
-    /// Sorts what is left, after what the sorter has.
-    fn sort(&mut self, mut sorter: Sorter) -> Result<Merge> {
-        while let Some(row) = self.next() {
-            sorter.push(row?).map_err(spool_failed)?;
-        }
-        self.tell()?;
-        sorter.finish().map_err(spool_failed)
     }
 }
 
@@ -190,14 +179,21 @@ impl<'s> Target<'s> {
     /// Sorted rows, then the rest of the source, which is hoped to be sorted too.
     fn stream<I>(
         &self,
-        first: Vec<Pair>,
+        first: Chunk,
         source: &mut Source<'_, I>,
         duplicates: &mut u64,
     ) -> Result<Committed>
     where
         I: Iterator<Item = Result<Pair>>,
     {
-        let mut last = first.last().map_or_else(Vec::new, |row| row.0.clone());
+        let (mut session, head) = self.begin()?;
+        if !first.is_all && !session.view(head)?.is_empty() {
+            // Rows that change nothing leave no trace in the load, so it could not be taken back as
+            // below. Each row is compared with an old one here: to sort them is little beside that.
+            drop(session);
+            return self.sort(first.rows.into_iter().map(Ok), source, duplicates);
+        }
+        let mut last = first.rows.last().map_or_else(Vec::new, |row| row.0.clone());
         let mut stray = None;
         let rest = iter::from_fn(|| match source.next()? {
             Ok(row) if row.0 <= last => {
@@ -211,43 +207,54 @@ impl<'s> Target<'s> {
             }
             Err(e) => Some(Err(e)),
         });
-        let (mut session, head) = self.begin()?;
-        let seq = session.bulk(
-            head,
-            self.name.as_str(),
-            &self.commit,
-            first.into_iter().map(Ok).chain(rest),
-        )?;
-        let Some(stray) = stray else {
+        let rows = first.rows.into_iter().map(Ok).chain(rest);
+        let seq = session.bulk(head, self.name.as_str(), &self.commit, rows)?;
+        let (Some(stray), Some(seq)) = (stray, seq) else {
             source.tell()?;
             return self.finish(session, head, seq);
         };
         // Not sorted after all: take back what was loaded, and sort it together with the rest.
-        let mut sorter = Sorter::new(self.store.path(), self.memory);
-        if let Some(seq) = seq {
-            let (old, new) = (session.view(head)?, session.view(seq)?);
-            for row in differing(&old, &new)? {
-                sorter.push(row?).map_err(spool_failed)?;
-            }
-        }
+        let loaded = session.view(seq)?;
+        let rows = loaded.range(&KeyRange::all())?.chain(iter::once(Ok(stray)));
+        let sorter = self.sorter(rows)?;
         drop(session);
-        sorter.push(stray).map_err(spool_failed)?;
-        let rows = source.sort(sorter)?;
-        self.ingest_sorted(rows, Some(head), duplicates)
+        self.ingest(sorter, source, duplicates)
     }
 
-    /// Rows from a sort. Rows that `expected` already had may be missing among them.
-    fn ingest_sorted(
+    /// Rows in any order, then the rest of the source.
+    fn sort<I>(
         &self,
-        mut rows: Merge,
-        expected: Option<Seq>,
+        first: impl Iterator<Item = Result<Pair>>,
+        source: &mut Source<'_, I>,
         duplicates: &mut u64,
-    ) -> Result<Committed> {
-        let (mut session, head) = self.begin()?;
-        if expected.is_some_and(|expected| expected != head) {
-            let text = format!("branch {} moved while rows for it were sorted", self.name);
-            return Err(Error::new(ErrorKind::Conflict, text).with_hint("run the import again"));
+    ) -> Result<Committed>
+    where
+        I: Iterator<Item = Result<Pair>>,
+    {
+        self.ingest(self.sorter(first)?, source, duplicates)
+    }
+
+    fn sorter(&self, mut rows: impl Iterator<Item = Result<Pair>>) -> Result<Sorter> {
+        let mut sorter = Sorter::new(self.store.path(), self.memory);
+        rows.try_for_each(|row| sorter.push(row?).map_err(spool_failed))?;
+        Ok(sorter)
+    }
+
+    fn ingest<I>(
+        &self,
+        mut sorter: Sorter,
+        source: &mut Source<'_, I>,
+        duplicates: &mut u64,
+    ) -> Result<Committed>
+    where
+        I: Iterator<Item = Result<Pair>>,
+    {
+        while let Some(row) = source.next() {
+            sorter.push(row?).map_err(spool_failed)?;
         }
+        source.tell()?;
+        let mut rows = sorter.finish().map_err(spool_failed)?;
+        let (mut session, head) = self.begin()?;
         let sorted = rows.by_ref().map(|row| row.map_err(spool_failed));
         let seq = session.bulk(head, self.name.as_str(), &self.commit, sorted)?;
         *duplicates += rows.duplicates();
@@ -266,21 +273,4 @@ impl<'s> Target<'s> {
         session.finish(ImportRefs { branches, tags: Vec::new(), replace: true })?;
         Ok(seq.map_or(Committed::Unchanged, Committed::At))
     }
-}
-
-/// The rows of `new` that `old` does not have; `new` has every key of `old`.
-fn differing(old: &View, new: &View) -> Result<impl Iterator<Item = Result<Pair>>> {
-    let mut old = old.range(&crate::kv::KeyRange::all())?.peekable();
-    let new = new.range(&crate::kv::KeyRange::all())?;
-    Ok(new.filter_map(move |row| {
-        let row = match row {
-            Ok(row) => row,
-            Err(e) => return Some(Err(e)),
-        };
-        match old.next_if(|before| !matches!(before, Ok(before) if before.0 > row.0)) {
-            Some(Ok(before)) if before.1 == row.1 => None,
-            Some(Err(e)) => Some(Err(e)),
-            Some(Ok(_)) | None => Some(Ok(row)),
-        }
-    }))
 }

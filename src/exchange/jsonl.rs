@@ -88,6 +88,7 @@ fn rows(mut input: Metered<impl BufRead>) -> impl Iterator<Item = Result<Pair>> 
 
 fn row(text: &[u8], line: u64) -> Result<Pair> {
     let text = if line == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
+    let text = text.trim_ascii_end();
     if !text.trim_ascii_start().starts_with(b"{") {
         return Err(line_error(line, "not a JSON object"));
     }

@@ -22,6 +22,18 @@ pub(crate) fn head_into(line: LineId, key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(key);
 }
 
+/// Runs `use_key` on [`head`]; short keys are put together on the stack.
+pub(crate) fn with_head<T>(line: LineId, key: &[u8], use_key: impl FnOnce(&[u8]) -> T) -> T {
+    const SHORT: usize = 120;
+    if key.len() > SHORT {
+        return use_key(&head(line, key));
+    }
+    let mut buffer = [0; 8 + SHORT];
+    buffer[..8].copy_from_slice(&line.get().to_be_bytes());
+    buffer[8..8 + key.len()].copy_from_slice(key);
+    use_key(&buffer[..8 + key.len()])
+}
+
 /// The user key in a key of family `head`.
 pub(crate) fn head_user_key(stored: &[u8]) -> Result<&[u8], Corrupt> {
     let mut cursor = Cursor::new("head key", stored);

@@ -14,7 +14,7 @@ pub use commit::{Commit, CommitRef, Origin};
 pub(crate) use index::Tail;
 pub use log::Log;
 pub(crate) use log::LogFilter;
-pub(crate) use walk::Run;
+pub(crate) use walk::{Difference, Run};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
@@ -197,6 +197,41 @@ impl Graph {
     /// A commit as the public sees it.
     pub(crate) fn commit(&self, seq: Seq) -> Result<Commit> {
         Ok(Commit::new(seq, self.header(seq)?))
+    }
+
+    /// Commits by falling sequences; those that lie close together cost a step each, not a look-up.
+    pub(crate) fn commits(&self, seqs: &[Seq]) -> Result<Vec<Commit>> {
+        /// So many steps cost what a seek does.
+        const NEAR: u64 = 8;
+        let (Some(&newest), Some(&oldest)) = (seqs.first(), seqs.last()) else {
+            return Ok(Vec::new());
+        };
+        let end = keys::log(newest, 1);
+        let mut rows = self.engine.iter(Family::Log, &keys::log(oldest, 0), Some(&end));
+        rows.seek_to_last();
+        let mut out = Vec::with_capacity(seqs.len());
+        for &seq in seqs {
+            let wanted = keys::log(seq, 0);
+            let mut steps = 0;
+            loop {
+                let (key, value) = rows.current()?.ok_or_else(|| missing("commit", seq.get()))?;
+                if key == wanted {
+                    out.push(Commit::new(seq, read_first(value)?.0));
+                    break;
+                }
+                if key < wanted.as_slice() || steps > NEAR {
+                    rows.seek(&wanted);
+                    let found = rows.current()?.is_some_and(|(key, _)| key == wanted);
+                    if !found {
+                        return Err(missing("commit", seq.get()));
+                    }
+                } else {
+                    rows.prev();
+                    steps += 1;
+                }
+            }
+        }
+        Ok(out)
     }
 
     /// A commit's place.

@@ -93,6 +93,19 @@ impl Walk {
         Some(walker)
     }
 
+    /// Comes to a line; false if the side has been there, as high or higher.
+    fn arrive(&mut self, line: LineId, side: Side, seq: Seq, from_common: bool) -> bool {
+        if let Some(upto) = self.reach.get(&(line, side)) {
+            if *upto == seq && from_common {
+                self.dominated.insert((line, side), true);
+            }
+            return false;
+        }
+        self.set_reach(line, side, seq);
+        self.dominated.insert((line, side), from_common);
+        true
+    }
+
     fn set_reach(&mut self, line: LineId, side: Side, seq: Seq) {
         self.reach.insert((line, side), seq);
         if let Some(places) = self.alone.get_mut(&(line, side.other())) {
@@ -115,6 +128,12 @@ impl Graph {
         while walk.alone_count > 0 {
             let Some((seq, line, side, event)) = walk.pop() else { break };
             self.step(&mut walk, seq, line, side, event)?;
+        }
+        // Those still under way are at places that both sides reach; they have arrived all the same.
+        while let Some((seq, line, side, event)) = walk.pop() {
+            if let Event::Arrive { common } = event {
+                walk.arrive(line, side, seq, common);
+            }
         }
         let mut out = Difference::default();
         let mut candidates = Vec::new();
@@ -167,20 +186,10 @@ impl Graph {
         let common = walk.reaches(line, side.other(), seq);
         match event {
             Event::Arrive { common: from_common } => {
-                match walk.reach.get(&(line, side)) {
-                    // The side has been here, as high or higher.
-                    Some(upto) => {
-                        if *upto == seq && from_common {
-                            walk.dominated.insert((line, side), true);
-                        }
-                        return Ok(());
-                    }
-                    None => {
-                        walk.set_reach(line, side, seq);
-                        walk.dominated.insert((line, side), from_common);
-                    }
+                if walk.arrive(line, side, seq, from_common) {
+                    self.next_event(walk, line, seq, side)?;
                 }
-                self.next_event(walk, line, seq, side)
+                Ok(())
             }
             Event::Merge => {
                 for parent in self.further_parents(line, seq)? {

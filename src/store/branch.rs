@@ -10,7 +10,7 @@ use crate::kv::{Batch, Direction, KeyRange};
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, Committed};
 use crate::txn::Txn;
-use crate::view::{Layers, Read, Scan, View, get, layers_at};
+use crate::view::{Layers, Read, Scan, View, get, head_of, layers_at};
 
 /// A branch by its name. Reads see its head at that moment; [`view`](Self::view) holds it still.
 ///
@@ -54,18 +54,18 @@ impl Branch {
         &self.name
     }
 
-    /// The layers that show its newest rows: all of its line, whatever the sequence.
-    fn layers(&self) -> Result<Layers> {
+    /// Reads through the layers that show its newest rows: all of its line, whatever the sequence.
+    fn with_layers<T>(&self, read: impl FnOnce(&[Place]) -> Result<T>) -> Result<T> {
         let epoch = self.store.refs().epoch();
         {
             let known = self.layers.read().unwrap_or_else(PoisonError::into_inner);
             if known.0 == epoch {
-                return Ok(Arc::clone(&known.1));
+                return read(&known.1);
             }
         }
         let layers = newest_layers(&self.store, &self.name)?;
         *self.layers.write().unwrap_or_else(PoisonError::into_inner) = (epoch, Arc::clone(&layers));
-        Ok(layers)
+        read(&layers)
     }
 
     /// The data as of its newest commit, held still.
@@ -146,14 +146,13 @@ fn newest_layers(store: &Store, name: &BranchName) -> Result<Layers> {
 
 impl Read for Branch {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        get(self.store.engine(), &self.layers()?, key)
+        self.with_layers(|layers| get(self.store.engine(), layers, key))
     }
 
     /// The scan shows the branch as of the moment it is begun.
     fn scan(&self, range: &KeyRange, direction: Direction) -> Result<Scan<'_>> {
-        let place = self.head_place()?;
-        let rows = self.store.graph().header(place.seq)?.rows;
-        let layers = layers_at(self.store.graph(), place, rows)?;
+        let line = LineId::new(self.store.refs().branch(self.name.as_str())?.line);
+        let (_, layers) = head_of(self.store.graph(), line)?;
         Ok(Scan::new(crate::view::Scanner::new(
             self.store.engine(),
             &layers,

@@ -196,8 +196,7 @@ impl Store {
     pub fn begin(&self, branch: &str) -> Result<Txn<'_>> {
         let name = BranchName::new(branch)?;
         let line = LineId::new(self.refs().branch(branch)?.line);
-        let view = View::new(self.graph(), self.graph().head(line)?.place)?;
-        Ok(Txn::new(self.publisher()?, name, line, view))
+        Txn::new(self.publisher()?, name, line)
     }
 
     /// Runs `work` in a transaction on a branch and commits it; runs it again, after a growing pause,

@@ -318,7 +318,7 @@ impl Store {
         let wanted = self.view(rev)?;
         loop {
             let tx = self.begin(branch)?;
-            let net = net_changes(tx.base(), &wanted, range)?;
+            let net = net_changes(&tx.base()?, &wanted, range)?;
             let mut tx = tx;
             for (key, (_, after)) in net {
                 match after {

@@ -13,11 +13,12 @@ pub(crate) use retry::run;
 use crate::engine::Transaction;
 use crate::error::Result;
 use crate::format::{Family, keys};
+use crate::graph::{Graph, Place};
 use crate::id::LineId;
 use crate::kv::{Direction, Expect, KeyRange, Write, check_key, check_value};
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, Committed, Publisher, Seen};
-use crate::view::{Own, Read, Scan, Scanner, View};
+use crate::view::{Layers, Own, Read, Scan, Scanner, View, get, head_of};
 
 /// An open transaction on one branch, at snapshot isolation.
 ///
@@ -51,7 +52,9 @@ pub struct Txn<'s> {
     publisher: &'s Arc<Publisher>,
     branch: BranchName,
     line: LineId,
-    view: View,
+    graph: &'s Arc<Graph>,
+    at: Place,
+    layers: Layers,
     own: Own,
     tracked: Option<Transaction<'s>>,
 }
@@ -61,9 +64,10 @@ impl<'s> Txn<'s> {
         publisher: &'s Arc<Publisher>,
         branch: BranchName,
         line: LineId,
-        view: View,
-    ) -> Self {
-        Self { publisher, branch, line, view, own: Own::new(), tracked: None }
+    ) -> Result<Self> {
+        let graph = publisher.graph();
+        let (at, layers) = head_of(graph, line)?;
+        Ok(Self { publisher, branch, line, graph, at, layers, own: Own::new(), tracked: None })
     }
 
     /// The branch it is on.
@@ -73,9 +77,12 @@ impl<'s> Txn<'s> {
     }
 
     /// The branch as it was when the transaction began.
-    #[must_use]
-    pub fn base(&self) -> &View {
-        &self.view
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) or [`Corrupt`](crate::ErrorKind::Corrupt) if the store cannot be
+    /// read.
+    pub fn base(&self) -> Result<View> {
+        View::new(self.graph, self.at)
     }
 
     /// Sets a key.
@@ -136,7 +143,7 @@ impl<'s> Txn<'s> {
             .into_iter()
             .map(|(key, value)| (key, Write { value, expect: Expect::Any }))
             .collect();
-        let seen = Seen { at: self.view.place(), tracked: self.tracked };
+        let seen = Seen { at: self.at, tracked: self.tracked };
         self.publisher.commit(&self.branch, &writes, options, Some(seen))
     }
 
@@ -144,7 +151,7 @@ impl<'s> Txn<'s> {
     pub fn rollback(self) {}
 
     fn scanner(&self, range: &KeyRange, direction: Direction) -> Scanner<'_> {
-        Scanner::new(self.view.engine(), self.view.layers(), range, direction, Some(&self.own))
+        Scanner::new(self.graph.engine(), &self.layers, range, direction, Some(&self.own))
     }
 }
 
@@ -152,7 +159,7 @@ impl Read for Txn<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.own.get(key) {
             Some(value) => Ok(value.clone()),
-            None => self.view.get(key),
+            None => get(self.graph.engine(), &self.layers, key),
         }
     }
 

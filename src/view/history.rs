@@ -89,14 +89,28 @@ pub(crate) fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Vec<Ra
 pub struct History {
     graph: Arc<Graph>,
     versions: std::iter::Peekable<std::vec::IntoIter<RawVersion>>,
+    /// The commits of the next versions, read together.
+    commits: std::vec::IntoIter<Commit>,
 }
+
+/// Commits are read in groups of this many.
+const GROUP: usize = 256;
 
 impl History {
     pub(crate) fn new(graph: Arc<Graph>, versions: Vec<RawVersion>) -> Self {
-        Self { graph, versions: versions.into_iter().peekable() }
+        Self { graph, versions: versions.into_iter().peekable(), commits: Vec::new().into_iter() }
     }
 
-    fn read(&mut self, version: RawVersion) -> Result<Option<Version>> {
+    fn read(&mut self, version: &RawVersion) -> Result<Option<Version>> {
+        let commit = match self.commits.next() {
+            Some(commit) => commit,
+            None => {
+                let later = self.versions.clone().take(GROUP - 1).map(|v| v.seq);
+                let seqs: Vec<Seq> = std::iter::once(version.seq).chain(later).collect();
+                self.commits = self.graph.commits(&seqs)?.into_iter();
+                self.commits.next().expect("one commit for each sequence asked for")
+            }
+        };
         let cell = read_history(&version.cell)?;
         let before = match self.versions.peek() {
             Some(older) => read_history(&older.cell)?.is_present(),
@@ -104,7 +118,7 @@ impl History {
         };
         let Some(kind) = ChangeKind::of(before, cell.is_present()) else { return Ok(None) };
         let value = value_of(self.graph.engine(), &cell)?;
-        Ok(Some(Version { commit: self.graph.commit(version.seq)?, kind, value }))
+        Ok(Some(Version { commit, kind, value }))
     }
 }
 
@@ -114,7 +128,7 @@ impl Iterator for History {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let version = self.versions.next()?;
-            match self.read(version) {
+            match self.read(&version) {
                 Ok(None) => {}
                 Ok(Some(version)) => return Some(Ok(version)),
                 Err(e) => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub(crate) use history::versions;
 pub use history::{History, Version};
-pub(crate) use layers::{Layers, layers_at};
+pub(crate) use layers::{Layers, head_of, layers_at};
 pub use read::Read;
 pub use scan::Scan;
 pub(crate) use scan::{Own, ScanRow, Scanner};
@@ -81,10 +81,9 @@ pub(crate) fn find<'e>(
     layers: &[Place],
     key: &[u8],
 ) -> Result<Option<Found<'e>>> {
-    let mut stored = Vec::with_capacity(8 + key.len());
     for layer in layers {
-        keys::head_into(layer.line, key, &mut stored);
-        let Some(row) = engine.get(Family::Head, &stored)? else { continue };
+        let row = keys::with_head(layer.line, key, |stored| engine.get(Family::Head, stored))?;
+        let Some(row) = row else { continue };
         if read_head(&row)?.0 <= layer.seq {
             return Ok(Some(Found { line: layer.line, row: Row::Head(row) }));
         }
@@ -122,13 +121,22 @@ pub(crate) fn find_many<'e, K: AsRef<[u8]>>(
     }
     out.resize_with(wanted.len(), || None);
     let mut open: Vec<usize> = (0..wanted.len()).collect();
+    let mut buffer = Vec::new();
     for layer in layers {
         if open.is_empty() {
             break;
         }
-        let stored: Vec<Vec<u8>> =
-            open.iter().map(|&i| keys::head(layer.line, wanted[i].as_ref())).collect();
-        let rows = engine.multi_get(Family::Head, &stored)?;
+        // One buffer for all keys of a layer.
+        let mut ends = Vec::with_capacity(open.len());
+        buffer.clear();
+        for &i in &open {
+            buffer.extend_from_slice(&keys::line_prefix(layer.line));
+            buffer.extend_from_slice(wanted[i].as_ref());
+            ends.push(buffer.len());
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let rows = engine
+            .multi_get(Family::Head, starts.zip(&ends).map(|(from, &to)| &buffer[from..to]))?;
         let mut left = Vec::new();
         for (i, row) in open.into_iter().zip(rows) {
             let found = match row {
@@ -154,6 +162,21 @@ pub(crate) fn get(engine: &Engine, layers: &[Place], key: &[u8]) -> Result<Optio
         Some(found) => value_of(engine, &found.read()?.1),
         None => Ok(None),
     }
+}
+
+/// The values of sorted keys.
+pub(crate) fn get_many<K: AsRef<[u8]>>(
+    engine: &Engine,
+    layers: &[Place],
+    wanted: &[K],
+) -> Result<Vec<Option<Vec<u8>>>> {
+    find_many(engine, layers, wanted)?
+        .into_iter()
+        .map(|found| match found {
+            Some(found) => value_of(engine, &found.read()?.1),
+            None => Ok(None),
+        })
+        .collect()
 }
 
 /// The store's data as of one commit. It never changes, and cloning it is cheap.
@@ -220,6 +243,29 @@ impl View {
             Some(found) => Ok(found.read()?.1.hash()),
             None => Ok(None),
         }
+    }
+
+    /// The rows of sorted keys.
+    pub(crate) fn rows(&self, wanted: &[&[u8]]) -> Result<Vec<Option<ScanRow>>> {
+        self.cells(wanted, |cell| ScanRow::of(cell))
+    }
+
+    /// The hashes of the values of sorted keys.
+    pub(crate) fn hashes<K: AsRef<[u8]>>(&self, wanted: &[K]) -> Result<Vec<Option<ValueHash>>> {
+        self.cells(wanted, |cell| cell.hash())
+    }
+
+    fn cells<K: AsRef<[u8]>, T>(
+        &self,
+        wanted: &[K],
+        take: impl Fn(&Cell<'_>) -> Option<T>,
+    ) -> Result<Vec<Option<T>>> {
+        let found = find_many(self.engine(), &self.layers, wanted)?;
+        let one = |found: Option<Found<'_>>| match found {
+            Some(found) => Ok(take(&found.read()?.1)),
+            None => Ok(None),
+        };
+        found.into_iter().map(one).collect()
     }
 
     pub(crate) fn graph(&self) -> &Arc<Graph> {

@@ -1,6 +1,6 @@
 //! The reads that every kind of view offers.
 
-use super::{Scan, find_many, value_of};
+use super::{Scan, get_many};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::Place;
@@ -79,10 +79,8 @@ pub(crate) fn sorted_multi_get(
     order.sort_unstable_by_key(|&i| wanted[i]);
     let sorted: Vec<&[u8]> = order.iter().map(|&i| wanted[i]).collect();
     let mut out = vec![None; wanted.len()];
-    for (i, found) in order.into_iter().zip(find_many(engine, layers, &sorted)?) {
-        if let Some(found) = found {
-            out[i] = value_of(engine, &found.read()?.1)?;
-        }
+    for (i, value) in order.into_iter().zip(get_many(engine, layers, &sorted)?) {
+        out[i] = value;
     }
     Ok(out)
 }

@@ -23,7 +23,7 @@ pub(crate) enum ScanRow {
 }
 
 impl ScanRow {
-    fn of(cell: &Cell<'_>) -> Option<Self> {
+    pub(super) fn of(cell: &Cell<'_>) -> Option<Self> {
         match cell {
             Cell::Deleted => None,
             Cell::Inline(value) => Some(Self::Inline(value.to_vec())),
@@ -85,22 +85,21 @@ impl<'a> Layer<'a> {
         })
     }
 
-    /// What the layer says of the key it is at: `None` if it knew nothing of it at its sequence,
-    /// `Some(None)` for a deletion.
-    fn row<T>(&self, take: impl Take<T>) -> Result<Option<Option<T>>> {
+    /// The key it is at, and what the layer says of it: `None` if it knew nothing of it at its
+    /// sequence, `Some(None)` for what `take` passes over.
+    #[expect(clippy::type_complexity, reason = "a key, and three things to say of it")]
+    fn pair<T>(&self, take: impl Take<T>) -> Result<Option<(&[u8], Option<Option<T>>)>> {
         let Some((stored, value)) = self.rows.current()? else { return Ok(None) };
+        let key = keys::head_user_key(stored)?;
         let (seq, cell) = read_head(value)?;
         if seq <= self.place.seq {
-            return Ok(Some(take(Place { seq, ..self.place }, &cell)));
+            return Ok(Some((key, Some(take(Place { seq, ..self.place }, &cell)))));
         }
-        let key = keys::head_user_key(stored)?;
-        match find_old(self.engine, self.place, key)? {
-            Some(found) => {
-                let (seq, cell) = found.read()?;
-                Ok(Some(take(Place { seq, ..self.place }, &cell)))
-            }
-            None => Ok(None),
-        }
+        let Some(found) = find_old(self.engine, self.place, key)? else {
+            return Ok(Some((key, None)));
+        };
+        let (seq, cell) = found.read()?;
+        Ok(Some((key, Some(take(Place { seq, ..self.place }, &cell)))))
     }
 }
 
@@ -165,11 +164,8 @@ impl<'a> Scanner<'a> {
         loop {
             if let ([layer], None) = (self.layers.as_mut_slice(), &self.own) {
                 // One line, nothing to merge.
-                let Some(key) = layer.key()? else { return Ok(None) };
-                let found = match layer.row(take)? {
-                    Some(Some(row)) => Some((key.to_vec(), row)),
-                    _ => None,
-                };
+                let Some((key, said)) = layer.pair(take)? else { return Ok(None) };
+                let found = said.flatten().map(|row| (key.to_vec(), row));
                 layer.advance();
                 match found {
                     Some(found) => return Ok(Some(found)),
@@ -213,7 +209,7 @@ impl<'a> Scanner<'a> {
         for layer in &mut self.layers {
             if layer.key()? == Some(key) {
                 if said.is_none() {
-                    said = layer.row(take)?;
+                    said = layer.pair(take)?.and_then(|(_, said)| said);
                 }
                 layer.advance();
             }

@@ -3,7 +3,7 @@
 use withy::{BranchOptions, Durability, Store};
 
 use crate::data::{self, check, fill};
-use crate::harness::{Report, Result, Row, Setting, alternate, each, median, settle};
+use crate::harness::{Pair, Report, Result, Row, Setting, alternate, each, median, settle};
 
 const GROWTH: &str = "branch/large-store";
 const MANY: &str = "branch/100000th";
@@ -16,7 +16,7 @@ const BATCH: u64 = 500;
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let small = make(setting, "small", 1_000)?;
     let large = make(setting, "large", setting.n)?;
-    let (few, many) = alternate(
+    let Pair { one: few, other: many, .. } = alternate(
         setting.rounds,
         |round| branches(&small, round as u64 * BATCH),
         |round| branches(&large, round as u64 * BATCH),

@@ -4,7 +4,7 @@ use withy::{Batch, BranchOptions, ChangeKind, CommitOptions, DiffOptions, Durabi
 
 use crate::data::{self, fill, key, value};
 use crate::harness::{
-    Goal, Measure, Report, Result, Row, Setting, alternate, median, settle, timed,
+    Goal, Measure, Pair, Report, Result, Row, Setting, alternate, median, settle, timed,
 };
 
 const GROWTH: &str = "diff/1000-growth";
@@ -39,7 +39,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     };
     let values = DiffOptions::default;
     let names = || DiffOptions::default().names_only(true);
-    let (few, many) = alternate(
+    let Pair { one: few, other: many, .. } = alternate(
         setting.rounds,
         |_| several(&small, "main", "topic", &values),
         |_| several(&large, "main", "topic", &values),

@@ -24,7 +24,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     };
     let put =
         |main: &Branch, i: u64| -> Result<()> { Ok(main.put(key(i), value(i, 0)).map(|_| ())?) };
-    let (withy, rocksdb) = alternate(
+    let pair = alternate(
         setting.rounds,
         |round| each(total, || threads(|t| rows(round, t).try_for_each(|i| put(&main, i)))),
         |round| each(total, || threads(|t| rows(round, t).try_for_each(|i| raw.commit([(i, 0)])))),
@@ -33,7 +33,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     if main.count(&KeyRange::all())? != all {
         return Err("durable commits are missing".into());
     }
-    report.add(Row::speed(ROWS[0], withy, rocksdb, 1.1));
+    report.add(Row::speed(ROWS[0], &pair, 1.1));
     Ok(())
 }
 

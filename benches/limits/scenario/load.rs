@@ -24,7 +24,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
 
 fn commits(setting: &Setting, report: &mut Report) -> Result<()> {
     let n = setting.n;
-    let (withy, rocksdb) = alternate(
+    let pair = alternate(
         setting.rounds.min(3),
         |_| {
             let store = data::open(&setting.fresh("withy")?, setting, Durability::Buffered)?;
@@ -42,8 +42,8 @@ fn commits(setting: &Setting, report: &mut Report) -> Result<()> {
         },
     )?;
     let goal = Goal::AtLeast(Measure::Rate(400e3));
-    let row = Row::limit(COMMITS, Measure::Rate(1.0 / withy), goal);
-    report.add(row.beside("rocksdb", Measure::Rate(1.0 / rocksdb)));
+    let row = Row::limit(COMMITS, Measure::Rate(1.0 / pair.one), goal);
+    report.add(row.beside("rocksdb", Measure::Rate(1.0 / pair.other)));
     Ok(())
 }
 

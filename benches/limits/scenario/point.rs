@@ -53,12 +53,12 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         if !report.wants(name) {
             continue;
         }
-        let (withy, rocksdb) = alternate(
+        let pair = alternate(
             setting.rounds,
             |round| gets(&keys(round), get),
             |round| gets(&keys(round), &|k| Ok(raw.db.get(k)?.is_some())),
         )?;
-        report.add(Row::speed(name, withy, rocksdb, goal));
+        report.add(Row::speed(name, &pair, goal));
     }
     Ok(())
 }

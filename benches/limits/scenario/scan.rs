@@ -40,11 +40,11 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     if withy()? != n * 116 || rocksdb()? != n * 116 {
         return Err("a scan does not give every row".into());
     }
-    let (ours, theirs) = alternate(
+    let pair = alternate(
         setting.rounds,
         |_| each(n, || withy().map(|_| ())),
         |_| each(n, || rocksdb().map(|_| ())),
     )?;
-    report.add(Row::speed(ROWS[0], ours, theirs, 0.9));
+    report.add(Row::speed(ROWS[0], &pair, 0.9));
     Ok(())
 }

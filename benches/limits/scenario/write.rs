@@ -74,7 +74,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
             rows.wrote(&picked);
             planned.push(picked);
         }
-        let (withy, rocksdb) = alternate(
+        let pair = alternate(
             setting.rounds,
             |round| each(count, || write(&store, &main, mode, &planned[round])),
             |round| {
@@ -85,7 +85,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
                 })
             },
         )?;
-        report.add(Row::speed(name, withy, rocksdb, goal));
+        report.add(Row::speed(name, &pair, goal));
     }
     verify(&main, &raw, &rows)
 }

@@ -9,12 +9,14 @@ use withy::{CommitOptions, Committed, Create, Durability, Setting, Store};
 
 use crate::fail::{Doing as _, Failure, Result};
 use crate::json::Object;
-use crate::out::{Color, Out, Paint};
+use crate::out::{Color, Out, Paint, complain};
 use crate::settings::{Settings, environment};
 use crate::text::{Format, escape, first_line};
 
 /// The directory that is looked for when none is named.
 pub(crate) const STORE_DIR: &str = ".withy";
+/// The file that every store has.
+const MARKER: &str = "withy.store";
 
 /// Options that every verb takes.
 #[derive(Args, Clone, Debug)]
@@ -86,7 +88,11 @@ impl App {
             return Ok(dir);
         }
         let here = std::env::current_dir().doing(|| "find the store".into())?;
-        let found = here.ancestors().map(|dir| dir.join(STORE_DIR)).find(|dir| dir.is_dir());
+        let found = here.ancestors().find_map(|dir| {
+            let inner = dir.join(STORE_DIR);
+            let itself = || dir.join(MARKER).is_file().then(|| dir.to_owned());
+            if inner.is_dir() { Some(inner) } else { itself() }
+        });
         found.ok_or_else(|| {
             let cause = format!("no {STORE_DIR} in {} or above", here.display());
             Failure::usage("open the store", cause)
@@ -97,7 +103,10 @@ impl App {
     /// The directory of the store, if flag or environment names one.
     pub(crate) fn named_store(&self) -> Option<PathBuf> {
         let from_env = || environment("WITHY_STORE").map(PathBuf::from);
-        self.globals.store.clone().or_else(from_env)
+        let dir = self.globals.store.clone().or_else(from_env)?;
+        // `withy init DIR` makes it in there.
+        let inner = dir.join(STORE_DIR);
+        Some(if inner.is_dir() { inner } else { dir })
     }
 
     /// Opens for reading, beside whoever writes.
@@ -238,9 +247,7 @@ impl App {
     pub(crate) fn report(&self, store: &Store, branch: &str, committed: Committed) -> Result<()> {
         let mut out = self.out()?;
         let Some(seq) = committed.seq() else {
-            let done = Object::new().with("branch", branch).with("unchanged", true);
-            return self
-                .say(out, done, |_| format!("nothing to commit: {branch} has this content"));
+            return self.unchanged(branch, "has this content already");
         };
         if self.globals.quiet {
             return Ok(());
@@ -257,6 +264,19 @@ impl App {
         use std::io::Write as _;
         writeln!(out, "[{branch} {id}] {message} ({changes})")?;
         out.finish()
+    }
+
+    /// Tells that a branch stays as it is.
+    pub(crate) fn unchanged(&self, branch: &str, why: &str) -> Result<()> {
+        let done = Object::new().with("branch", branch).with("unchanged", true);
+        self.say(self.out()?, done, |_| format!("nothing to commit: {branch} {why}"))
+    }
+
+    /// Tells why the answer is no; programs see it by the exit code.
+    pub(crate) fn deny(&self, text: &str) {
+        if !self.globals.quiet && !self.globals.json {
+            complain(&format!("{text}\n"));
+        }
     }
 
     /// Tells in one line, or one object, what was done.
@@ -278,6 +298,11 @@ impl App {
         }
         out.finish()
     }
+}
+
+/// The rev, as a user would write it.
+pub(crate) fn plain(rev: &str) -> &str {
+    rev.strip_prefix("heads/").unwrap_or(rev)
 }
 
 /// Opens the store in this directory for reading.

@@ -38,10 +38,16 @@ impl Names {
     }
 }
 
+/// What is said of the commit that every store starts with.
+const ROOT: &str = "(the empty root)";
+
 /// The commit on one line.
 pub(crate) fn oneline(commit: &Commit, names: &Names, out: &Out) -> String {
     let id = out.paint(Paint::Id, format!("seq:{} {}", commit.seq, commit.id.short()));
-    let subject = first_line(&commit.message, 100);
+    let subject = match commit.parents.is_empty() && commit.message.is_empty() {
+        true => ROOT.to_owned(),
+        false => first_line(&commit.message, 100),
+    };
     format!("{id}{} {subject}", names.at(commit.seq, out)).trim_end().to_owned()
 }
 
@@ -56,6 +62,10 @@ pub(crate) fn block(commit: &Commit, names: &Names, out: &Out) -> Vec<String> {
     }
     if !commit.author.is_empty() {
         lines.push(format!("Author: {}", escape(commit.author.as_bytes())));
+    }
+    if commit.parents.is_empty() && commit.message.is_empty() {
+        lines.extend([String::new(), format!("    {ROOT}"), String::new()]);
+        return lines;
     }
     match &commit.origin {
         Some(origin) => lines.push(format!("Date:   {}", origin.authored)),

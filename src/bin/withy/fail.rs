@@ -127,12 +127,12 @@ fn from_library(e: &withy::Error, doing: String) -> Failure {
         let _ = write!(cause, ": {inner}");
         source = inner.source();
     }
-    let report = Report {
-        code: code_of(e.kind()),
-        doing,
-        cause,
-        hint: e.hint().map(str::to_owned).or(advice(e)),
+    let hint = match e.kind() {
+        // The library speaks of its options; here they are flags.
+        ErrorKind::Busy => advice(e),
+        _ => e.hint().map(str::to_owned).or_else(|| advice(e)),
     };
+    let report = Report { code: code_of(e.kind()), doing, cause, hint };
     Failure::Error(Box::new(report))
 }
 

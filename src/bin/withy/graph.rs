@@ -294,6 +294,38 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_the_parents_that_are_still_to_come() {
+        // Commits 0 to 199, each with up to three parents among the thirty before it.
+        let parents_of = |id: u32| -> Vec<u32> {
+            let mut mixed = id.wrapping_mul(2_654_435_761);
+            let mut parents = Vec::new();
+            for _ in 0..mixed >> 30 {
+                mixed = mixed.wrapping_mul(2_246_822_519).wrapping_add(3_266_489_917);
+                let back = 1 + (mixed >> 8) % 30;
+                if let Some(parent) = id.checked_sub(back).filter(|p| !parents.contains(p)) {
+                    parents.push(parent);
+                }
+            }
+            parents
+        };
+        let (mut graph, mut open) = (Graph::new(), std::collections::BTreeSet::new());
+        for id in (0..200).rev() {
+            let (known, parents) = (open.remove(&id), parents_of(id));
+            let rows = if id % 7 == 0 && known {
+                graph.skip(id, &parents)
+            } else {
+                graph.commit(id, &parents)
+            };
+            open.extend(parents);
+            let mut columns = graph.columns.clone();
+            columns.sort_unstable();
+            assert_eq!(columns, open.iter().copied().collect::<Vec<_>>(), "after commit {id}");
+            let nodes = rows.node.iter().flat_map(|row| row.matches('*')).count();
+            assert_eq!(nodes, usize::from(rows.node.is_some()), "a commit is drawn once");
+        }
+    }
+
+    #[test]
     fn a_root_ends_its_column() {
         check(
             &[('d', "b"), ('c', ""), ('b', "a"), ('a', "")],

@@ -28,40 +28,18 @@ pub(crate) struct Known {
     pub(crate) name: &'static str,
     pub(crate) env: &'static str,
     pub(crate) default: &'static str,
-    /// The values it may have; any if empty.
-    pub(crate) choices: &'static [&'static str],
 }
 
 /// Every setting of the command line, by name.
 pub(crate) const SETTINGS: [Known; 8] = [
-    Known { name: "author", env: "WITHY_AUTHOR", default: "", choices: &[] },
-    Known {
-        name: "color",
-        env: "WITHY_COLOR",
-        default: "auto",
-        choices: &["auto", "always", "never"],
-    },
-    Known {
-        name: "durability",
-        env: "WITHY_DURABILITY",
-        default: "sync",
-        choices: &["sync", "buffered"],
-    },
-    Known {
-        name: "key-format",
-        env: "WITHY_KEY_FORMAT",
-        default: "text",
-        choices: &["text", "hex", "base64"],
-    },
-    Known { name: "max-branches", env: "WITHY_MAX_BRANCHES", default: "unlimited", choices: &[] },
-    Known { name: "pager", env: "WITHY_PAGER", default: "", choices: &[] },
-    Known {
-        name: "value-format",
-        env: "WITHY_VALUE_FORMAT",
-        default: "text",
-        choices: &["text", "hex", "base64"],
-    },
-    Known { name: "wait", env: "WITHY_WAIT", default: "0", choices: &[] },
+    Known { name: "author", env: "WITHY_AUTHOR", default: "" },
+    Known { name: "color", env: "WITHY_COLOR", default: "auto" },
+    Known { name: "durability", env: "WITHY_DURABILITY", default: "sync" },
+    Known { name: "key-format", env: "WITHY_KEY_FORMAT", default: "text" },
+    Known { name: "max-branches", env: "WITHY_MAX_BRANCHES", default: "unlimited" },
+    Known { name: "pager", env: "WITHY_PAGER", default: "" },
+    Known { name: "value-format", env: "WITHY_VALUE_FORMAT", default: "text" },
+    Known { name: "wait", env: "WITHY_WAIT", default: "0" },
 ];
 
 /// All the places a setting can come from.
@@ -122,7 +100,7 @@ mod tests {
     use super::*;
 
     const TEST: Setting =
-        Known { name: "pear", env: "WITHY_TEST_THAT_IS_NOT_SET", default: "green", choices: &[] };
+        Known { name: "pear", env: "WITHY_TEST_THAT_IS_NOT_SET", default: "green" };
 
     #[test]
     fn a_flag_beats_the_store_and_the_store_the_default() {

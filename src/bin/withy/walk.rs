@@ -1,6 +1,6 @@
 //! The commits that several revs reach, newest first, each with whether it is asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use withy::{Commit, KeyRange, Seq, Store, Timestamp};
 
@@ -16,29 +16,59 @@ pub(crate) struct Filter {
     pub(crate) first_parent: bool,
 }
 
+/// Where a walk starts, and which commits it leaves out with all before them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) from: BTreeSet<Seq>,
+    pub(crate) without: BTreeSet<Seq>,
+}
+
 /// A walk over the commit graph. A parent is always older than its child, so the newest commit that
 /// is left has no child that is left.
 pub(crate) struct Walk<'s> {
     store: &'s Store,
-    left: BTreeSet<Seq>,
+    /// Commits that are reached and not passed, and whether they are asked for.
+    left: BTreeMap<Seq, bool>,
+    /// How many of them are.
+    wanted: usize,
     filter: Filter,
 }
 
 impl<'s> Walk<'s> {
-    pub(crate) fn new(store: &'s Store, from: BTreeSet<Seq>, filter: Filter) -> Self {
-        Self { store, left: from, filter }
+    pub(crate) fn new(store: &'s Store, ends: Ends, filter: Filter) -> Self {
+        let mut walk = Self { store, left: BTreeMap::new(), wanted: 0, filter };
+        ends.from.into_iter().for_each(|seq| walk.reach(seq, true));
+        ends.without.into_iter().for_each(|seq| walk.reach(seq, false));
+        walk
+    }
+
+    /// What is left out by one way stays left out.
+    fn reach(&mut self, seq: Seq, is_wanted: bool) {
+        let before = self.left.get(&seq).copied();
+        let after = before.unwrap_or(true) && is_wanted;
+        self.left.insert(seq, after);
+        self.wanted += usize::from(after);
+        self.wanted -= usize::from(before == Some(true));
     }
 
     /// The next commit, the parents to follow, and whether it is asked for.
     pub(crate) fn next(&mut self) -> Result<Option<(Commit, Vec<Seq>, bool)>> {
-        let Some(seq) = self.left.pop_last() else { return Ok(None) };
-        let commit =
-            self.store.commit(&format!("seq:{seq}")).doing(|| format!("read seq:{seq}"))?;
-        let followed = if self.filter.first_parent { 1 } else { usize::MAX };
-        let parents: Vec<Seq> = commit.parents.iter().take(followed).map(|p| p.seq).collect();
-        self.left.extend(&parents);
-        let is_wanted = self.admits(&commit)?;
-        Ok(Some((commit, parents, is_wanted)))
+        while self.wanted > 0 {
+            let Some((seq, is_inside)) = self.left.pop_last() else { break };
+            self.wanted -= usize::from(is_inside);
+            let doing = || format!("read commit seq:{seq}");
+            let commit = self.store.commit(&format!("seq:{seq}")).doing(doing)?;
+            // What is left out is so with everything before it, first parents or not.
+            let followed = if self.filter.first_parent && is_inside { 1 } else { usize::MAX };
+            let parents: Vec<Seq> = commit.parents.iter().take(followed).map(|p| p.seq).collect();
+            parents.iter().for_each(|parent| self.reach(*parent, is_inside));
+            if is_inside {
+                let inside = parents.into_iter().filter(|parent| self.left[parent]).collect();
+                let is_wanted = self.admits(&commit)?;
+                return Ok(Some((commit, inside, is_wanted)));
+            }
+        }
+        Ok(None)
     }
 
     fn admits(&self, commit: &Commit) -> Result<bool> {

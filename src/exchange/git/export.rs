@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::super::output_failed;
 use super::marks::Marks;
 use super::options::{GitExportOptions, GitExported};
+use super::seen::{Seen, folders};
 use super::text::{DateFormat, Person, is_key_path, person};
 use super::write::{CommitParts, StreamWriter};
 use crate::clock::{Timestamp, ZonedTime};
@@ -63,6 +64,7 @@ pub fn export_git(
         next: 1,
         commits: Marks::new(),
         contents: BTreeMap::new(),
+        seen: Seen::default(),
         done: GitExported::default(),
     };
     for (seq, label) in order {
@@ -138,6 +140,7 @@ struct Exporter<'s, 'o, W> {
     /// Sequence of each commit that was written, and its mark and id.
     commits: Marks<(u64, CommitId)>,
     contents: BTreeMap<ValueHash, u64>,
+    seen: Seen,
     done: GitExported,
 }
 
@@ -151,7 +154,8 @@ impl<W: Write> Exporter<'_, '_, W> {
             match (change.kind, change.after) {
                 (ChangeKind::Deleted, _) | (_, None) => gone.push(change.key),
                 (kind, Some(hash)) => {
-                    if kind == ChangeKind::Added {
+                    // Every tree is built up from nothing here, so no name is missed.
+                    if kind == ChangeKind::Added && self.seen.add(&change.key) {
                         check_folders(&view, &change.key)?;
                     }
                     let mark = self.content(&view, &change.key, hash)?;
@@ -298,9 +302,9 @@ fn check_path(key: &[u8]) -> Result<()> {
 
 /// Refuses a key that is the folder of another, or below another: git has files or folders.
 fn check_folders(view: &View, key: &[u8]) -> Result<()> {
-    for (at, _) in key.iter().enumerate().filter(|&(_, &b)| b == b'/') {
-        if view.contains(&key[..at])? {
-            return Err(no_path(key, &format!("there is also {}", show_key(&key[..at]))));
+    for folder in folders(key) {
+        if view.contains(folder)? {
+            return Err(no_path(key, &format!("there is also {}", show_key(folder))));
         }
     }
     match view.prefix(&[key, b"/"].concat())?.next().transpose()? {

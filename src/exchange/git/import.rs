@@ -1,7 +1,7 @@
 //! A `git fast-export` stream becomes commits, branches and tags of a store.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, Write};
+use std::collections::BTreeMap;
+use std::io::BufRead;
 
 use super::super::spool::Spool;
 use super::super::{input_failed, line_error, spool_failed};
@@ -9,15 +9,16 @@ use super::event::{Change, CommitHead, Content, Event, Mode, TagHead};
 use super::marks::Marks;
 use super::names::{Kind, Names};
 use super::options::{GitImportOptions, GitImported};
-use super::stage::{Place, Stage};
+use super::seen::Seen;
+use super::stage::{Changes, Place, Stage};
 use super::stream::{Fault, StreamReader, shown};
 use super::text::{self, Person};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Origin;
 use crate::id::Seq;
-use crate::name::{BranchName, TagName};
-use crate::publish::{ImportRefs, ImportSession, ImportedTag, NewCommit};
+use crate::name::TagName;
+use crate::publish::{ImportSession, ImportedTag, NewCommit};
 use crate::store::Store;
 
 /// File contents up to this size in total need no temporary file.
@@ -81,6 +82,7 @@ pub fn import_git(
         session,
         options,
         spool: Spool::new(store.path(), SPOOL_BUFFER),
+        seen: Seen::default(),
         marks: Marks::new(),
         originals: BTreeMap::new(),
         refs: BTreeMap::new(),
@@ -100,29 +102,26 @@ pub fn import_git(
 
 /// What a mark stands for.
 #[derive(Clone, Copy)]
-enum Meaning {
+pub(super) enum Meaning {
     Commit(Seq),
     /// Where in the spool, and how long.
     Content(u64, u64),
 }
 
-/// A tag that says nothing of itself.
-fn bare(name: TagName, seq: Seq) -> ImportedTag {
-    ImportedTag { name, seq, description: String::new(), creator: String::new(), created: None }
-}
-
-struct Importer<'s, 'o> {
-    store: &'s Store,
-    session: ImportSession<'s>,
-    options: GitImportOptions<'o>,
+/// An import being read.
+pub(super) struct Importer<'s, 'o> {
+    pub(super) store: &'s Store,
+    pub(super) session: ImportSession<'s>,
+    pub(super) options: GitImportOptions<'o>,
     spool: Spool,
-    marks: Marks<Meaning>,
+    seen: Seen,
+    pub(super) marks: Marks<Meaning>,
     originals: BTreeMap<Vec<u8>, Seq>,
     /// Where each ref of the stream is now; `None` once it was reset to nothing.
-    refs: BTreeMap<Vec<u8>, Option<Seq>>,
-    tags: BTreeMap<TagName, ImportedTag>,
-    parents: BTreeMap<Seq, Vec<Seq>>,
-    done: GitImported,
+    pub(super) refs: BTreeMap<Vec<u8>, Option<Seq>>,
+    pub(super) tags: BTreeMap<TagName, ImportedTag>,
+    pub(super) parents: BTreeMap<Seq, Vec<Seq>>,
+    pub(super) done: GitImported,
 }
 
 impl Importer<'_, '_> {
@@ -210,18 +209,17 @@ impl Importer<'_, '_> {
     }
 
     /// Reads the changes of a commit.
-    fn changes(
-        &mut self,
-        parent: Seq,
-        reader: &mut StreamReader<impl BufRead>,
-    ) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>> {
+    fn changes(&mut self, parent: Seq, reader: &mut StreamReader<impl BufRead>) -> Result<Changes> {
+        if parent != Seq::ROOT && !self.parents.contains_key(&parent) {
+            self.seen.give_up();
+        }
         let mut stage: Option<Stage> = None;
         while let Some(Event::Change(change)) = self.next(reader)? {
             let stage = match &mut stage {
                 Some(stage) => stage,
                 none => {
                     let view = (parent != Seq::ROOT).then(|| self.session.view(parent));
-                    none.insert(Stage::new(view.transpose()?))
+                    none.insert(Stage::new(view.transpose()?, std::mem::take(&mut self.seen)))
                 }
             };
             let missing =
@@ -242,7 +240,10 @@ impl Importer<'_, '_> {
                 Change::Note => self.done.notes.commit_notes += 1,
             }
         }
-        stage.map_or_else(|| Ok(BTreeMap::new()), |stage| stage.finish(&mut self.spool))
+        let Some(stage) = stage else { return Ok(BTreeMap::new()) };
+        let (changes, seen) = stage.finish(&mut self.spool)?;
+        self.seen = seen;
+        Ok(changes)
     }
 
     fn modify(
@@ -352,7 +353,7 @@ impl Importer<'_, '_> {
         })
     }
 
-    fn names(&self) -> Names<'_> {
+    pub(super) fn names(&self) -> Names<'_> {
         Names { prefix: &self.options.prefix, fix: self.options.fix_names }
     }
 
@@ -384,116 +385,6 @@ impl Importer<'_, '_> {
             String::from_utf8_lossy(e.as_bytes()).into_owned()
         })
     }
-
-    fn finish(mut self) -> Result<GitImported> {
-        let (mut branches, mut tags) = (BTreeMap::new(), BTreeMap::new());
-        for (reference, at) in std::mem::take(&mut self.refs) {
-            let Some(at) = at else { continue };
-            self.done.notes.names += u64::from(self.names().changes(&reference));
-            match self.names().kind(&reference)? {
-                Kind::Branch(name) => {
-                    unique(branches.insert(name.clone(), at).is_none(), "branch", name.as_str())?;
-                }
-                Kind::Tag(name) => {
-                    unique(
-                        tags.insert(name.clone(), bare(name.clone(), at)).is_none(),
-                        "tag",
-                        name.as_str(),
-                    )?;
-                }
-                Kind::Other => self.done.notes.refs += 1,
-            }
-        }
-        // An annotated tag may have been the ref of commits too.
-        tags.extend(std::mem::take(&mut self.tags));
-        if branches.is_empty() && tags.is_empty() && self.done.commits > 0 {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "the stream has commits and no branch or tag",
-            )
-            .with_hint("export with `git fast-export --all`"));
-        }
-        self.check_moves(&branches, &tags)?;
-        self.write_marks()?;
-        self.done.branches = branches.len() as u64;
-        self.done.tags = tags.len() as u64;
-        self.session.finish(ImportRefs {
-            branches: branches.into_iter().collect(),
-            tags: tags.into_values().collect(),
-            // What may be moved has just been checked, under the session's lock.
-            replace: true,
-        })?;
-        Ok(self.done)
-    }
-
-    /// Refuses to move what exists, other than branches forward.
-    fn check_moves(
-        &self,
-        branches: &BTreeMap<BranchName, Seq>,
-        tags: &BTreeMap<TagName, ImportedTag>,
-    ) -> Result<()> {
-        if self.options.replace {
-            return Ok(());
-        }
-        let present = |known: Result<Seq>| match known {
-            Ok(seq) => Ok(Some(seq)),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
-        };
-        for (name, &new) in branches {
-            let old = present(self.store.branch_info(name.as_str()).map(|info| info.head))?;
-            if old.is_some_and(|old| !self.contains(new, old)) {
-                let text = format!("branch {name} exists, and the stream does not go on from it");
-                return Err(Error::new(ErrorKind::Exists, text)
-                    .with_hint("import under a prefix, or allow branches to be replaced"));
-            }
-        }
-        for (name, tag) in tags {
-            let old = present(self.store.tag(name.as_str()).map(|info| info.seq))?;
-            if old.is_some_and(|old| old != tag.seq) {
-                return Err(Error::new(ErrorKind::Exists, format!("tag {name} exists"))
-                    .with_hint("delete it, or allow tags to be replaced"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether `old` is `new` or comes before it.
-    fn contains(&self, new: Seq, old: Seq) -> bool {
-        if old == Seq::ROOT {
-            return true;
-        }
-        let mut open = BTreeSet::from([new]);
-        while let Some(seq) = open.pop_last() {
-            if seq <= old {
-                return seq == old;
-            }
-            open.extend(self.parents.get(&seq).into_iter().flatten());
-        }
-        false
-    }
-
-    fn write_marks(&mut self) -> Result<()> {
-        let Some(output) = &mut self.options.marks else { return Ok(()) };
-        let failed = |e| {
-            Error::new(ErrorKind::Io, "cannot write the marks, nothing was imported").because(e)
-        };
-        for (mark, meaning) in self.marks.iter() {
-            if let Meaning::Commit(seq) = meaning {
-                let id = self.session.view(seq)?.commit().id;
-                writeln!(output.0, ":{mark} {id} {seq}").map_err(failed)?;
-            }
-        }
-        output.0.flush().map_err(failed)
-    }
-}
-
-fn unique(is_new: bool, what: &str, name: &str) -> Result<()> {
-    if is_new {
-        return Ok(());
-    }
-    let text = format!("two refs of the stream would become {what} {name}");
-    Err(Error::new(ErrorKind::Invalid, text).with_hint("rename one of them in git"))
 }
 
 fn fault(fault: Fault) -> Error {

@@ -2,10 +2,12 @@
 
 mod event;
 mod export;
+mod finish;
 mod import;
 mod marks;
 mod names;
 mod options;
+mod seen;
 mod stage;
 mod stream;
 mod text;

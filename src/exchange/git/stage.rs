@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use super::super::spool::Spool;
 use super::super::spool_failed;
+use super::seen::{Seen, folders};
 use crate::error::{Error, ErrorKind, Result};
 use crate::view::{Read, View};
+
+/// What a commit sets, and deletes (`None`).
+pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Where the content of a file is.
 #[derive(Clone, Debug)]
@@ -18,6 +22,8 @@ pub(super) enum Place {
 
 /// What a commit changes against its first parent.
 pub(super) struct Stage {
+    /// Names of all commits before.
+    seen: Seen,
     /// The parent's content; none if it is empty.
     parent: Option<View>,
     /// Nothing of the parent counts any more.
@@ -26,20 +32,20 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(parent: Option<View>) -> Self {
+    pub(super) fn new(parent: Option<View>, seen: Seen) -> Self {
         let parent = parent.filter(|view| !view.is_empty());
-        Self { parent, cleared: false, changes: BTreeMap::new() }
+        Self { seen, parent, cleared: false, changes: BTreeMap::new() }
     }
 
     /// Sets a file. A folder of its name goes, and so does a file where it needs a folder.
     pub(super) fn set(&mut self, path: Vec<u8>, place: Place) -> Result<()> {
-        if !self.is_file(&path)? {
+        if self.seen.add(&path) && !self.is_file(&path)? {
             for below in self.below(&path)? {
                 self.changes.insert(below, None);
             }
-            for (at, _) in path.iter().enumerate().filter(|&(_, &b)| b == b'/') {
-                if self.is_file(&path[..at])? {
-                    self.changes.insert(path[..at].to_vec(), None);
+            for folder in folders(&path) {
+                if self.is_file(folder)? {
+                    self.changes.insert(folder.to_vec(), None);
                 }
             }
         }
@@ -51,7 +57,7 @@ impl Stage {
     pub(super) fn remove(&mut self, path: &[u8]) -> Result<()> {
         if path.is_empty() {
             self.clear();
-        } else if self.is_file(path)? {
+        } else if !self.seen.may_be_folder(path) || self.is_file(path)? {
             self.changes.insert(path.to_vec(), None);
         } else {
             for below in self.below(path)? {
@@ -130,11 +136,8 @@ impl Stage {
         self.parent.as_ref().filter(|_| !self.cleared)
     }
 
-    /// The changes with their contents.
-    pub(super) fn finish(
-        mut self,
-        spool: &mut Spool,
-    ) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>> {
+    /// The changes with their contents, and the names seen.
+    pub(super) fn finish(mut self, spool: &mut Spool) -> Result<(Changes, Seen)> {
         if let (true, Some(parent)) = (self.cleared, &self.parent) {
             for row in parent.range(&crate::kv::KeyRange::all())? {
                 self.changes.entry(row?.0).or_insert(None);
@@ -158,7 +161,8 @@ impl Stage {
             };
             Ok((path, content))
         };
-        self.changes.into_iter().map(load).collect()
+        let changes = self.changes.into_iter().map(load).collect::<Result<_>>()?;
+        Ok((changes, self.seen))
     }
 }
 

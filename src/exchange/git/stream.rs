@@ -40,6 +40,8 @@ pub(super) struct StreamReader<R> {
     feeds: u64,
     /// Number of the line that `current` was on.
     line: u64,
+    /// Number of the line on which the last event began.
+    begun: u64,
     bytes: u64,
     current: Vec<u8>,
     /// `current` was looked at and not used.
@@ -57,6 +59,7 @@ impl<R: BufRead> StreamReader<R> {
             input,
             feeds: 0,
             line: 0,
+            begun: 0,
             bytes: 0,
             current: Vec::new(),
             held: false,
@@ -67,9 +70,9 @@ impl<R: BufRead> StreamReader<R> {
         }
     }
 
-    /// Number of the line that the last event began on, or its last part.
+    /// Number of the line on which the last event began.
     pub(super) fn line(&self) -> u64 {
-        self.line
+        self.begun
     }
 
     /// Bytes read so far.
@@ -100,6 +103,7 @@ impl<R: BufRead> StreamReader<R> {
 
     /// One command outside of commits.
     fn top(&mut self, sink: &mut dyn Write) -> Result<Option<Event>, Fault> {
+        self.begun = self.line;
         let line = std::mem::take(&mut self.current);
         let (word, rest) = match line.iter().position(|&b| b == b' ') {
             Some(at) => (&line[..at], &line[at + 1..]),
@@ -201,6 +205,7 @@ impl<R: BufRead> StreamReader<R> {
         if !self.command()? || self.current.is_empty() {
             return Ok(None);
         }
+        self.begun = self.line;
         let line = std::mem::take(&mut self.current);
         let change = match line.split_at_checked(2) {
             Some((b"M ", rest)) => self.modify(rest, sink)?,

@@ -71,7 +71,7 @@ fn read(name: &str, input: impl BufRead) -> Result<Batch> {
 
 /// Adds the change that a line describes.
 fn add(batch: &mut Batch, line: &[u8]) -> Result<(), String> {
-    let value: Value = serde_json::from_slice(line).map_err(|e| format!("not JSON: {e}"))?;
+    let value: Value = serde_json::from_slice(line).map_err(|e| bad_json(&e))?;
     let Value::Object(mut object) = value else {
         return Err("not a JSON object".into());
     };
@@ -89,6 +89,13 @@ fn add(batch: &mut Batch, line: &[u8]) -> Result<(), String> {
         (None, false) => return Err("neither \"value\" nor \"delete\": true".into()),
     };
     Ok(())
+}
+
+/// The parser's message without its own line number: each line is a text of its own.
+fn bad_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let reason = text.split(" at line ").next().unwrap_or(&text);
+    format!("not JSON: {reason} (column {})", error.column())
 }
 
 /// Takes `name`, `name_hex` or `name_base64`.

@@ -73,7 +73,7 @@ pub(crate) fn run(args: Branch, app: &mut App) -> Result<Outcome> {
     } else if let [name, text] = args.describe.as_slice() {
         let store = app.open_write()?;
         store.describe_branch(name, text).doing(|| format!("describe branch {name}"))?;
-        tell(app, &store, name, "described")?;
+        tell(app, &store, name, &format!("described branch {name}"))?;
     } else {
         list(args.list.as_deref().unwrap_or("*"), args.verbose, app)?;
     }
@@ -88,7 +88,7 @@ fn create(name: &str, args: &Branch, app: &mut App) -> Result<()> {
         options = options.description(text.as_str());
     }
     store.create_branch(name, &from, options).doing(|| format!("create branch {name}"))?;
-    tell(app, &store, name, "created")
+    tell(app, &store, name, &format!("created branch {name}"))
 }
 
 fn delete(args: &Branch, app: &mut App) -> Result<()> {
@@ -101,7 +101,12 @@ fn delete(args: &Branch, app: &mut App) -> Result<()> {
         }
         let doing = || format!("delete branch {name}");
         let head = store.branch_info(name).doing(doing)?.head;
-        store.delete_branch(name, options).doing(doing)?;
+        let deleted = store.delete_branch(name, options).map_err(|e| {
+            let wants_force = e.hint().is_some_and(|hint| hint.contains("force"));
+            let hint = format!("`withy branch -D {name}` deletes it all the same");
+            if wants_force { e.with_hint(hint) } else { e }
+        });
+        deleted.doing(doing)?;
         let object = Object::new().with("deleted", name.as_str()).with("head", head.get());
         app.say(app.out()?, object, |_| format!("deleted branch {name} (was seq:{head})"))?;
     }
@@ -115,13 +120,13 @@ fn rename(first: &str, second: Option<&String>, app: &mut App) -> Result<()> {
         None => (app.branch(&store)?, first),
     };
     store.rename_branch(&old, new).doing(|| format!("rename branch {old} to {new}"))?;
-    tell(app, &store, new, "renamed")
+    tell(app, &store, new, &format!("renamed branch {old} to {new}"))
 }
 
 /// Says what was done to a branch.
 fn tell(app: &App, store: &Store, name: &str, what: &str) -> Result<()> {
     let info = store.branch_info(name).doing(|| format!("read branch {name}"))?;
-    let text = format!("{what} branch {name} at seq:{}", info.head);
+    let text = format!("{what} at seq:{}", info.head);
     app.say(app.out()?, as_json(&info), |_| text)
 }
 

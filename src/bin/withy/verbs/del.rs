@@ -63,6 +63,10 @@ pub(crate) fn run(args: Del, app: &mut App) -> Result<Outcome> {
     }
     let options = app.commit_options(args.message, || format!("delete {what}"))?;
     let committed = handle.write(batch, options).doing(|| format!("delete {what}"))?;
+    if committed.seq().is_none() {
+        app.unchanged(&branch, "has none of the keys")?;
+        return Ok(Outcome::No);
+    }
     app.report(&store, &branch, committed)?;
-    Ok(if committed.seq().is_some() { Outcome::Done } else { Outcome::No })
+    Ok(Outcome::Done)
 }

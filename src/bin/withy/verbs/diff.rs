@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use withy::{DiffOptions, KeyRange};
+use withy::{DiffOptions, KeyRange, Store};
 
 use crate::app::App;
 use crate::changes::{self, Formats, Style};
@@ -20,11 +20,12 @@ With one REV: from it to the head of the branch. What one commit changed: `withy
 Examples:
   withy diff main topic
   withy diff v1.0..v1.1 --stat
+  withy diff main...topic
   withy diff v1.0 @ --prefix fruit/
   withy diff @~1 @ --json
   withy diff main topic --exit-code --name-only")]
 pub(crate) struct Diff {
-    /// `A B`, `A..B`, or only `A`
+    /// `A B`, `A..B`, `A...B` (from where they forked), or only `A`
     #[arg(required = true, num_args = 1..=2, value_name = "REV")]
     revs: Vec<String>,
     /// Only keys that start with this
@@ -46,14 +47,7 @@ pub(crate) struct Diff {
 pub(crate) fn run(args: &Diff, app: &mut App) -> Result<Outcome> {
     let store = app.open_read()?;
     let formats = Formats { key: app.key_format()?, value: app.value_format()? };
-    let (from, to) = match args.revs.as_slice() {
-        [from, to] => (from.clone(), to.clone()),
-        [one] => match split(one) {
-            Some((from, to)) => (app.rev(&store, from)?, app.rev(&store, to)?),
-            None => (one.clone(), app.rev(&store, None)?),
-        },
-        _ => return Err(Failure::usage("compare", "give one or two revs")),
-    };
+    let (from, to) = ends(args, &store, app)?;
     let range = match (&args.key, &args.prefix) {
         (Some(key), _) => KeyRange::key(app.key(key)?),
         (None, Some(prefix)) => KeyRange::prefix(app.key(prefix)?),
@@ -89,8 +83,31 @@ pub(crate) fn run(args: &Diff, app: &mut App) -> Result<Outcome> {
     Ok(if any && args.exit_code { Outcome::No } else { Outcome::Done })
 }
 
+/// The two commits to compare.
+fn ends(args: &Diff, store: &Store, app: &App) -> Result<(String, String)> {
+    let one = match args.revs.as_slice() {
+        [from, to] => return Ok((from.clone(), to.clone())),
+        [one] => one,
+        _ => return Err(Failure::usage("compare", "give one or two revs")),
+    };
+    if let Some((ours, theirs)) = one.split_once("...") {
+        let side = |rev: &str| app.rev(store, (!rev.is_empty()).then_some(rev));
+        let (ours, theirs) = (side(ours)?, side(theirs)?);
+        let doing = || format!("compare {ours} and {theirs}");
+        let bases = store.merge_base(&ours, &theirs).doing(doing)?;
+        return match bases.as_slice() {
+            [base] => Ok((format!("seq:{base}"), theirs)),
+            _ => Err(Failure::usage(doing(), format!("they have {} merge bases", bases.len()))),
+        };
+    }
+    match split(one) {
+        Some((from, to)) => Ok((app.rev(store, from)?, app.rev(store, to)?)),
+        None => Ok((one.clone(), app.rev(store, None)?)),
+    }
+}
+
 /// `A..B`; a side that is left out is the head of the branch.
-fn split(revs: &str) -> Option<(Option<&str>, Option<&str>)> {
+pub(crate) fn split(revs: &str) -> Option<(Option<&str>, Option<&str>)> {
     let (from, to) = revs.split_once("..")?;
     Some(((!from.is_empty()).then_some(from), (!to.is_empty()).then_some(to)))
 }

@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::Args;
 use withy::Read as _;
 
-use crate::app::App;
+use crate::app::{App, plain};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json::Object;
 use crate::text::as_text;
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Get, app: &mut App) -> Result<Outcome> {
         let value = view.get(key).doing(|| format!("get {name}"))?;
         if value.is_none() {
             outcome = Outcome::No;
+            app.deny(&format!("no key {name} at {}", plain(&rev)));
         }
         if app.globals.json {
             let object = Object::new().bytes("key", key, key_format);

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use clap::Args;
 
-use crate::app::App;
+use crate::app::{App, plain};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json;
 use crate::out::Paint;
@@ -57,6 +57,9 @@ pub(crate) fn run(args: &History, app: &mut App) -> Result<Outcome> {
         writeln!(out, "{}", line.trim_end())?;
     }
     out.finish()?;
+    if outcome == Outcome::No {
+        app.deny(&format!("no key {} at {}, nor before", escape(&key), plain(&rev)));
+    }
     Ok(outcome)
 }
 

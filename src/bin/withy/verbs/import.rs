@@ -67,12 +67,22 @@ struct Git {
     fix_names: bool,
 }
 
+impl Import {
+    fn is_pipe(&self) -> bool {
+        self.file.as_os_str() == "-"
+    }
+
+    fn name(&self) -> String {
+        if self.is_pipe() { "standard input".to_owned() } else { self.file.display().to_string() }
+    }
+}
+
 pub(crate) fn run(args: Import, app: &mut App) -> Result<Outcome> {
     let format = format_of(args.format, &args.file)?;
-    let (mut input, total): (Box<dyn BufRead>, _) = if args.file.as_os_str() == "-" {
+    let (mut input, total): (Box<dyn BufRead>, _) = if args.is_pipe() {
         (Box::new(io::stdin().lock()), None)
     } else {
-        let doing = || format!("read {}", args.file.display());
+        let doing = || format!("read {}", args.name());
         let file = File::open(&args.file).doing(doing)?;
         let total = file.metadata().doing(doing)?.len();
         (Box::new(BufReader::with_capacity(1 << 17, file)), Some(total))
@@ -86,9 +96,9 @@ pub(crate) fn run(args: Import, app: &mut App) -> Result<Outcome> {
         return report_git(&done, app);
     }
     let branch = app.branch(&store)?;
-    let message = args.message.clone().unwrap_or_else(|| match args.file.as_os_str() == "-" {
+    let message = args.message.clone().unwrap_or_else(|| match args.is_pipe() {
         true => "import".to_owned(),
-        false => format!("import {}", args.file.display()),
+        false => format!("import {}", args.name()),
     });
     let mut options = LoadOptions::default()
         .author(app.author())
@@ -104,7 +114,7 @@ pub(crate) fn run(args: Import, app: &mut App) -> Result<Outcome> {
             import_csv(&store, &branch, input, &shape, options)
         }
     };
-    let loaded = loaded.doing(|| format!("import {}", args.file.display()))?;
+    let loaded = loaded.doing(|| format!("import {}", args.name()))?;
     drop(progress);
     report_rows(&loaded, &branch, app)
 }
@@ -124,8 +134,12 @@ fn git(
     if args.git.export_marks.is_some() {
         options = options.marks(&mut marks);
     }
-    let done = import_git(store, input, options);
-    let done = done.doing(|| format!("import {}", args.file.display()))?;
+    let done = import_git(store, input, options).map_err(|e| {
+        let is_taken = e.hint().is_some_and(|hint| hint.contains("replace"));
+        let hint = "--branch-prefix PREFIX puts the branches beside those, --replace moves those";
+        if is_taken { e.with_hint(hint) } else { e }
+    });
+    let done = done.doing(|| format!("import {}", args.name()))?;
     if let Some(path) = &args.git.export_marks {
         let doing = || format!("write marks to {}", path.display());
         let mut file = BufWriter::new(File::create(path).doing(doing)?);

@@ -14,7 +14,8 @@ use crate::fail::{Doing as _, Outcome, Result};
 use crate::graph::Graph;
 use crate::json;
 use crate::out::Out;
-use crate::walk::{Filter, Walk};
+use crate::verbs::diff::split;
+use crate::walk::{Ends, Filter, Walk};
 use crate::when;
 
 /// Show commits, newest first
@@ -26,11 +27,12 @@ by authors that contain NAME.
 Examples:
   withy log -n 10
   withy log --graph --oneline --all
+  withy log main..topic
   withy log topic --since '2 days ago' --author ada
   withy log --prefix fruit/ --patch
   withy log --json")]
 pub(crate) struct Log {
-    /// Where to start [default: the head of the branch]
+    /// Where to start, or `A..B`: what B has and A has not [default: the head of the branch]
     rev: Option<String>,
     /// Start from the heads of all branches
     #[arg(long, short, conflicts_with = "rev")]
@@ -95,9 +97,16 @@ pub(crate) fn run(args: &Log, app: &mut App) -> Result<Outcome> {
     let out = app.paged()?;
     let mut page = Page { out, args, store: &store, names, formats, range, json: app.globals.json };
     let limit = args.limit.unwrap_or(usize::MAX);
-    if args.graph || args.all {
-        let from = if args.all { every_ref(&store)? } else { one_rev(&store, app, args)? };
-        walk(&mut page, Walk::new(&store, from, filter), limit)?;
+    let range = args.rev.as_deref().and_then(split);
+    if args.graph || args.all || range.is_some() {
+        let ends = match range {
+            Some((without, from)) => {
+                Ends { from: one_rev(&store, app, from)?, without: one_rev(&store, app, without)? }
+            }
+            None if args.all => Ends { from: every_ref(&store)?, ..Ends::default() },
+            None => Ends { from: one_rev(&store, app, args.rev.as_deref())?, ..Ends::default() },
+        };
+        walk(&mut page, Walk::new(&store, ends, filter), limit)?;
     } else {
         let rev = app.rev(&store, args.rev.as_deref())?;
         let doing = || format!("read the log of {rev}");
@@ -128,8 +137,8 @@ fn options(filter: Filter) -> LogOptions {
     options
 }
 
-fn one_rev(store: &Store, app: &App, args: &Log) -> Result<BTreeSet<Seq>> {
-    let rev = app.rev(store, args.rev.as_deref())?;
+fn one_rev(store: &Store, app: &App, rev: Option<&str>) -> Result<BTreeSet<Seq>> {
+    let rev = app.rev(store, rev)?;
     let commit = store.commit(&rev).doing(|| format!("read the log of {rev}"))?;
     Ok(BTreeSet::from([commit.seq]))
 }
@@ -149,7 +158,7 @@ fn walk(page: &mut Page<'_>, mut walk: Walk<'_>, limit: usize) -> Result<()> {
         let Some((commit, parents, is_wanted)) = walk.next()? else { break };
         shown += usize::from(is_wanted);
         let text = if is_wanted { page.lines(&commit)? } else { Vec::new() };
-        if !page.args.graph {
+        if !page.args.graph || page.json {
             page.write(text)?;
             continue;
         }

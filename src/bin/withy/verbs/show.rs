@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Show, app: &mut App) -> Result<Outcome> {
     }
     let names = if app.globals.json { Names::default() } else { Names::load(&store)? };
     let mut out = app.paged()?;
-    for rev in &revs {
+    for (index, rev) in revs.iter().enumerate() {
         let doing = || format!("show {rev}");
         let commit = store.commit(rev).doing(doing)?;
         // The root commit has no parent; against itself it changes nothing.
@@ -53,6 +53,9 @@ pub(crate) fn run(args: &Show, app: &mut App) -> Result<Outcome> {
             }
             out.json(&json::commit(&commit).with("changes", Value::Array(entries)).done())?;
             continue;
+        }
+        if index > 0 {
+            writeln!(out)?;
         }
         for line in commits::block(&commit, &names, &out) {
             writeln!(out, "{line}")?;

@@ -1,6 +1,8 @@
 //! `withy stats`
 
-use std::io::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 use clap::Args;
 
@@ -12,7 +14,7 @@ use crate::progress::size;
 /// Show what the store holds
 #[derive(Args)]
 #[command(after_help = "\
-Disk use is that of data files, without the log of the newest writes.
+Disk use is that of all files of the store; the newest writes are in its log, not yet in data files.
 
 Examples:
   withy stats
@@ -23,6 +25,7 @@ pub(crate) fn run(_: &Stats, app: &mut App) -> Result<Outcome> {
     let store = app.open_read()?;
     let stats = store.stats().doing(|| "count".into())?;
     let path = store.path().display().to_string();
+    let disk = disk_use(store.path())?;
     let mut out = app.out()?;
     if app.globals.json {
         let object = Object::new()
@@ -33,7 +36,8 @@ pub(crate) fn run(_: &Stats, app: &mut App) -> Result<Outcome> {
             .with("branches", stats.branches)
             .with("tags", stats.tags)
             .with("keys", stats.keys)
-            .with("disk_bytes", stats.disk_bytes);
+            .with("disk_bytes", disk)
+            .with("data_bytes", stats.disk_bytes);
         out.json(&object.done())?;
         out.finish()?;
         return Ok(Outcome::Done);
@@ -46,11 +50,27 @@ pub(crate) fn run(_: &Stats, app: &mut App) -> Result<Outcome> {
         ("branches", stats.branches.to_string()),
         ("tags", stats.tags.to_string()),
         ("keys", format!("{} on the active branch", stats.keys)),
-        ("disk", size(stats.disk_bytes)),
+        ("disk", format!("{}, {} of it in data files", size(disk), size(stats.disk_bytes))),
     ];
     for (name, value) in rows {
         writeln!(out, "{name:13} {value}")?;
     }
     out.finish()?;
     Ok(Outcome::Done)
+}
+
+/// The size of all files of the store.
+fn disk_use(dir: &Path) -> Result<u64> {
+    let doing = || format!("measure {}", dir.display());
+    let mut total = 0;
+    for entry in fs::read_dir(dir).doing(doing)? {
+        match entry.doing(doing)?.metadata() {
+            Ok(data) if data.is_file() => total += data.len(),
+            Ok(_) => {}
+            // A writer may have replaced the file just now.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e).doing(doing),
+        }
+    }
+    Ok(total)
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
-use withy::{TagInfo, TagListOptions, TagOptions, TagOrder};
+use withy::{ErrorKind, TagInfo, TagListOptions, TagOptions, TagOrder};
 
 use crate::app::App;
 use crate::fail::{Doing as _, Outcome, Result};
@@ -95,13 +95,19 @@ fn create(name: &str, args: &Tag, app: &mut App) -> Result<()> {
         .creator(app.author())
         .description(args.message.as_deref().unwrap_or_default())
         .force(args.force);
-    let tag = store.create_tag(name, &rev, options).doing(|| format!("create tag {name}"))?;
+    let tag = store.create_tag(name, &rev, options).map_err(|e| match e.kind() {
+        ErrorKind::Exists => e.with_hint(format!("`withy tag --force {name}` replaces it")),
+        _ => e,
+    });
+    let tag = tag.doing(|| format!("create tag {name}"))?;
     app.say(app.out()?, as_json(&tag), |_| format!("created tag {name} at seq:{}", tag.seq))
 }
 
 fn show(name: &str, app: &mut App) -> Result<()> {
     let store = app.open_read()?;
-    let tag = store.tag(name).doing(|| format!("show tag {name}"))?;
+    let doing = || format!("show tag {name}");
+    let tag = store.tag(name).doing(doing)?;
+    let commit = store.commit(&format!("seq:{}", tag.seq)).doing(doing)?;
     let mut out = app.out()?;
     if app.globals.json {
         out.json(&as_json(&tag).done())?;
@@ -109,6 +115,7 @@ fn show(name: &str, app: &mut App) -> Result<()> {
     }
     writeln!(out, "tag         {}", out.paint(Paint::Ref, &tag.name))?;
     writeln!(out, "commit      seq:{} {}", tag.seq, tag.commit)?;
+    writeln!(out, "keys        {}", commit.keys)?;
     writeln!(out, "created     {}", tag.created)?;
     if !tag.creator.is_empty() {
         writeln!(out, "creator     {}", escape(tag.creator.as_bytes()))?;
