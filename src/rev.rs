@@ -99,7 +99,8 @@ impl Resolver<'_> {
         if let Some(number) = base.strip_prefix("seq:") {
             let digits = number.bytes().all(|b| b.is_ascii_digit()).then_some(number);
             let seq = digits.and_then(|digits| digits.parse().ok());
-            return self.seq(Seq::new(seq.ok_or_else(|| malformed(rev, "no number after `seq:`"))?));
+            return self
+                .seq(Seq::new(seq.ok_or_else(|| malformed(rev, "no number after `seq:`"))?));
         }
         if base.is_empty() {
             return Err(malformed(rev, "it is empty"));

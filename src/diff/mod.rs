@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::graph::{Commit, Difference, Graph, Place, Run};
+use crate::graph::{Commit, Difference, Graph, Run};
 use crate::id::{Seq, ValueHash};
 use crate::kv::{ChangeKind, KeyRange};
 use crate::view::{ScanRow, View};
@@ -118,14 +118,14 @@ pub(crate) fn net_changes(
 ) -> Result<BTreeMap<Vec<u8>, Sides>> {
     let graph = from.graph();
     let (a, b) = (from.place(), to.place());
-    let net = if let Some(runs) = first_parents(graph, a, b)? {
+    let net = if let Some(runs) = graph.first_parents(a, b)? {
         fold(graph, &runs, range)?
-    } else if let Some(runs) = first_parents(graph, b, a)? {
+    } else if let Some(runs) = graph.first_parents(b, a)? {
         fold(graph, &runs, range)?.into_iter().map(|(key, (old, new))| (key, (new, old))).collect()
     } else {
         let difference = graph.difference(a, b)?;
         let joined = match difference.bases.as_slice() {
-            [base] => first_parents(graph, *base, a)?.zip(first_parents(graph, *base, b)?),
+            [base] => graph.first_parents(*base, a)?.zip(graph.first_parents(*base, b)?),
             _ => None,
         };
         match joined {
@@ -143,24 +143,6 @@ fn join(left: Net, right: Net) -> Net {
         out.entry(key).and_modify(|sides| sides.1 = right).or_insert((base, right));
     }
     out
-}
-
-/// The runs of first parents that lead from one commit to another, oldest first; `None` if the one
-/// is not on the first parents of the other.
-fn first_parents(graph: &Graph, from: Place, to: Place) -> Result<Option<Vec<Run>>> {
-    let mut runs = Vec::new();
-    let mut place = to;
-    while place.seq >= from.seq {
-        if place.line == from.line {
-            runs.push(Run { line: place.line, after: from.seq, upto: place.seq });
-            runs.reverse();
-            return Ok(Some(runs));
-        }
-        let Some(fork) = graph.line(place.line)?.fork else { break };
-        runs.push(Run { line: place.line, after: fork.seq, upto: place.seq });
-        place = fork;
-    }
-    Ok(None)
 }
 
 /// First old and last new hash of each key over runs that follow each other.

@@ -65,7 +65,6 @@ pub(crate) struct Engine {
     db: Db,
     path: PathBuf,
     read: ReadOptions,
-    memory_only: ReadOptions,
     unsynced: WriteOptions,
     halted: AtomicBool,
     files: rocksdb::Options,
@@ -111,15 +110,12 @@ impl Engine {
             }
         };
         let db = db.map_err(|e| failed("cannot open the database of the store", e))?;
-        let mut memory_only = ReadOptions::default();
-        memory_only.set_read_tier(rocksdb::ReadTier::Memtable);
         let mut unsynced = WriteOptions::default();
         unsynced.set_sync(false);
         Ok(Self {
             db,
             path: path.to_owned(),
             read: ReadOptions::default(),
-            memory_only,
             unsynced,
             halted: AtomicBool::new(false),
             files: options.family(Family::Head),

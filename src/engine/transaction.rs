@@ -2,7 +2,7 @@
 
 use rocksdb::{OptimisticTransactionDB, OptimisticTransactionOptions};
 
-use super::{Engine, WriteSet, failed};
+use super::{Engine, Slice, WriteSet, failed};
 use crate::error::{Error, Result};
 use crate::format::Family;
 
@@ -30,16 +30,13 @@ impl Engine {
 }
 
 impl Transaction<'_> {
-    /// Tracks a key: the commit fails if it is written meanwhile.
-    pub(crate) fn track(&self, family: Family, key: &[u8]) -> Result<()> {
+    /// Reads the newest row and tracks its key: the commit fails if it is written meanwhile.
+    pub(crate) fn track(&self, family: Family, key: &[u8]) -> Result<Option<Slice<'_>>> {
         let cf = self.engine.writable()?.cf_handle(family.name()).expect("every family is opened");
-        // RocksDB tracks by a read. Nobody wants the value, so only memory is looked at.
-        match self.inner.get_pinned_for_update_cf_opt(cf, key, true, &self.engine.memory_only) {
-            Err(e) if e.kind() != rocksdb::ErrorKind::Incomplete => {
-                Err(failed("cannot read from the store", e))
-            }
-            _ => Ok(()),
-        }
+        self.inner
+            .get_pinned_for_update_cf_opt(cf, key, true, &self.engine.read)
+            .map(|found| found.map(Slice))
+            .map_err(|e| failed("cannot read from the store", e))
     }
 
     /// Commits this set of writes if no tracked key was written since it was tracked. The caller

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 /// # Examples
 /// ```
 /// use withy::exchange::Encoding;
-/// assert_eq!(Encoding::Hex.encode(b"\xff\x00"), *b"ff00");
+/// assert_eq!(*Encoding::Hex.encode(b"\xff\x00"), *b"ff00");
 /// assert_eq!(Encoding::Base64.decode(b"/wA="), Ok(b"\xff\x00".to_vec()));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,13 @@ pub enum Encoding {
 }
 
 /// The text is not in the encoding it should be in.
+///
+/// # Examples
+/// ```
+/// use withy::exchange::Encoding;
+/// let error = Encoding::Hex.decode(b"f").unwrap_err();
+/// assert_eq!(error.to_string(), "not hexadecimal digits in pairs");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {0}")]
 pub struct DecodeError(&'static str);

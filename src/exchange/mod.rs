@@ -85,7 +85,7 @@ impl Default for LoadOptions<'_> {
             author: None,
             message: String::new(),
             from: None,
-            memory: 128 << 20,
+            memory: 64 << 20,
             meter: meter::Meter::default(),
         }
     }
@@ -113,7 +113,7 @@ impl<'a> LoadOptions<'a> {
         self
     }
 
-    /// About how many bytes of rows to keep in memory; 128 MiB if it is not set.
+    /// About how many bytes of rows to keep in memory; 64 MiB if it is not set.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;

@@ -21,8 +21,23 @@ pub(super) fn size_of(pair: &Pair) -> usize {
 /// Sorts by key. Of rows with one key the last stays; gives the number of those that went.
 pub(super) fn sort_rows(rows: &mut Vec<Pair>) -> u64 {
     let before = rows.len();
-    // Stable, so that the last of equal keys is the last that came.
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    // Eight bytes of each key, after those that all begin with, settle nearly every comparison
+    // without going to where the key is.
+    let skip = shared(rows);
+    let begin = |key: &[u8]| {
+        let mut out = [0; 8];
+        let rest = &key[skip..];
+        let len = rest.len().min(8);
+        out[..len].copy_from_slice(&rest[..len]);
+        u64::from_be_bytes(out)
+    };
+    let mut order: Vec<(u64, usize)> =
+        rows.iter().enumerate().map(|(at, row)| (begin(&row.0), at)).collect();
+    order.sort_unstable_by(|a, b| {
+        // The place is compared last: of equal keys the last that came stays last.
+        a.0.cmp(&b.0).then_with(|| rows[a.1].0.cmp(&rows[b.1].0)).then(a.1.cmp(&b.1))
+    });
+    *rows = order.into_iter().map(|(_, at)| std::mem::take(&mut rows[at])).collect();
     rows.dedup_by(|later, kept| {
         let same = later.0 == kept.0;
         if same {
@@ -31,6 +46,15 @@ pub(super) fn sort_rows(rows: &mut Vec<Pair>) -> u64 {
         same
     });
     (before - rows.len()) as u64
+}
+
+/// How many bytes all keys begin with alike.
+fn shared(rows: &[Pair]) -> usize {
+    let Some((first, rest)) = rows.split_first() else { return 0 };
+    rest.iter().fold(first.0.len(), |len, row| {
+        let alike = first.0[..len].iter().zip(&row.0).take_while(|(a, b)| a == b);
+        alike.count()
+    })
 }
 
 /// Rows in any order, kept in sorted runs.

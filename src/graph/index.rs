@@ -185,16 +185,22 @@ impl Graph {
 
     /// The first commit of a line that is above a sequence.
     pub(crate) fn first_on(&self, line: LineId, after: Seq) -> Result<Option<Seq>> {
+        // The tail is looked at first: what leaves it meanwhile is in a block by then.
+        let newer = {
+            let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
+            let seqs = tail.lines.get(&line).map_or(&[][..], Vec::as_slice);
+            seqs.iter().copied().find(|seq| *seq > after)
+        };
         let upper = keys::index(line.next(), Seq::ROOT);
         let mut rows =
             self.engine.iter(Family::Refs, &keys::index(line, after.next()), Some(&upper));
         rows.seek_to_first();
-        if let Some((_, value)) = rows.current()? {
-            return Ok(Block::read(value, Seq::MAX)?.seqs.into_iter().find(|seq| *seq > after));
+        match rows.current()? {
+            Some((_, value)) => {
+                Ok(Block::read(value, Seq::MAX)?.seqs.into_iter().find(|seq| *seq > after))
+            }
+            None => Ok(newer),
         }
-        let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
-        let seqs = tail.lines.get(&line).map_or(&[][..], Vec::as_slice);
-        Ok(seqs.iter().copied().find(|seq| *seq > after))
     }
 
     /// The commit this many steps back on first parents; `None` if there are not that many.

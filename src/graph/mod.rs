@@ -127,21 +127,27 @@ impl Graph {
         if let Some(head) = self.heads.read().unwrap_or_else(PoisonError::into_inner).get(&line) {
             return Ok(Arc::clone(head));
         }
-        // A commit that is published meanwhile sets the cache itself, so only an empty place is filled.
-        let place = self.at_or_before(line, Seq::MAX)?;
-        let header = self.header(place.seq)?;
-        let head = Arc::new(Head {
-            place,
-            id: header.commit_id(),
-            fingerprint: header.content(),
-            keys: header.keys,
-            rows: if place.line == line { header.rows } else { 0 },
-        });
-        let mut cache = self.heads.write().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= CACHED_LINES {
-            cache.clear();
+        loop {
+            let place = self.at_or_before(line, Seq::MAX)?;
+            let header = self.header(place.seq)?;
+            let head = Arc::new(Head {
+                place,
+                id: header.commit_id(),
+                fingerprint: header.content(),
+                keys: header.keys,
+                rows: if place.line == line { header.rows } else { 0 },
+            });
+            let mut cache = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+            // A commit that is published meanwhile sets the cache itself, so only an empty place is
+            // filled; and only with what is still the newest, for the cache may have been emptied since.
+            if !cache.contains_key(&line) && self.at_or_before(line, Seq::MAX)? != place {
+                continue;
+            }
+            if cache.len() >= CACHED_LINES {
+                cache.clear();
+            }
+            return Ok(Arc::clone(cache.entry(line).or_insert(head)));
         }
-        Ok(Arc::clone(cache.entry(line).or_insert(head)))
     }
 
     /// Says that a commit was written. The caller holds the commit lock.

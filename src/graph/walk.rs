@@ -234,6 +234,24 @@ impl Graph {
         Ok(false)
     }
 
+    /// The runs of first parents that lead from one commit to another, oldest first; `None` if the one
+    /// is not on the first parents of the other.
+    pub(crate) fn first_parents(&self, from: Place, to: Place) -> Result<Option<Vec<Run>>> {
+        let mut runs = Vec::new();
+        let mut place = to;
+        while place.seq >= from.seq {
+            if place.line == from.line {
+                runs.push(Run { line: place.line, after: from.seq, upto: place.seq });
+                runs.reverse();
+                return Ok(Some(runs));
+            }
+            let Some(fork) = self.line(place.line)?.fork else { break };
+            runs.push(Run { line: place.line, after: fork.seq, upto: place.seq });
+            place = fork;
+        }
+        Ok(None)
+    }
+
     /// The newest merge of a line at or before a sequence.
     fn merge_at_or_before(&self, line: LineId, seq: Seq) -> Result<Option<Seq>> {
         let lower = keys::merge(line, Seq::ROOT);

@@ -22,6 +22,10 @@ use crate::view::{Found, find_many, layers_at};
 /// What a transaction saw: its branch's newest commit when it began.
 pub(crate) struct Seen<'t> {
     pub(crate) at: Place,
+    /// The branch's line then.
+    pub(crate) line: LineId,
+    /// What each key was when it was tracked, in the order of the keys.
+    pub(crate) rows: Vec<Option<Found<'static>>>,
     /// RocksDB's side of the transaction, which tracks what was written.
     pub(crate) tracked: Option<Transaction<'t>>,
 }
@@ -67,14 +71,20 @@ impl Publisher {
         let mut guard = self.lock()?;
         let writer = &mut *guard;
         let line = LineId::new(self.refs.branch(branch.as_str())?.line);
-        let (base, tracked) = match seen {
-            Some(seen) => (Some(seen.at), seen.tracked),
-            None => (None, None),
-        };
         let head = self.graph.head(line)?;
-        let layers = layers_at(&self.graph, Place { line, seq: Seq::MAX }, head.rows)?;
         let wanted: Vec<&[u8]> = writes.keys().map(Vec::as_slice).collect();
-        let old = find_many(self.engine(), &layers, &wanted)?;
+        let newest = || {
+            let layers = layers_at(&self.graph, Place { line, seq: Seq::MAX }, head.rows)?;
+            find_many(self.engine(), &layers, &wanted)
+        };
+        let (base, tracked, old) = match seen {
+            // RocksDB will see that the rows are what they were when they were tracked.
+            Some(seen) if seen.line == line && seen.tracked.is_some() => {
+                (Some(seen.at), seen.tracked, seen.rows)
+            }
+            Some(seen) => (Some(seen.at), None, newest()?),
+            None => (None, None, newest()?),
+        };
         if let Some(base) = base {
             self.check_conflicts(branch, line, base, &wanted, &old)?;
         }
@@ -106,8 +116,19 @@ impl Publisher {
         let mut set = WriteSet::default();
         let ready = self.prepare(writer, &mut set, line, &head, &edits, &replaced, meta)?;
         let indexed = self.graph.write_due_blocks(&mut set)?;
-        drop(replaced);
-        self.write_commit(set, tracked)?;
+        match tracked.map(|tracked| tracked.commit(&set)) {
+            None => self.engine().write(set)?,
+            Some(Ok(())) => {}
+            Some(Err(CommitFault::Failed(e))) => return Err(e),
+            // A row was written since it was tracked, or RocksDB has forgotten too much to tell. The
+            // rows themselves decide: without a conflict they are those that the set was made from.
+            Some(Err(CommitFault::Undecided)) => {
+                if let Some(base) = base {
+                    self.check_conflicts(branch, line, base, &wanted, &newest()?)?;
+                }
+                self.engine().write(set)?;
+            }
+        }
         if indexed {
             self.graph.indexed();
         }
@@ -117,42 +138,6 @@ impl Publisher {
         drop(guard);
         self.settle(write, options.durability)?;
         Ok(Committed::At(seq))
-    }
-
-    /// First committer wins: refuses if a key was written after what the transaction saw.
-    fn check_conflicts(
-        &self,
-        branch: &BranchName,
-        line: LineId,
-        base: Place,
-        wanted: &[&[u8]],
-        old: &[Option<Found<'_>>],
-    ) -> Result<()> {
-        let mut lost = Vec::new();
-        if line == base.line || self.graph.is_ancestor(base, self.graph.head(line)?.place)? {
-            for (key, old) in wanted.iter().zip(old) {
-                if let Some(old) = old
-                    && old.written_at(&self.graph)? > base.seq
-                {
-                    lost.push(key.to_vec());
-                }
-            }
-        } else {
-            // The branch was moved away from what the transaction saw: every key may have changed.
-            lost.extend(wanted.iter().map(|key| key.to_vec()));
-        }
-        if lost.is_empty() {
-            return Ok(());
-        }
-        let named: Vec<_> = lost.iter().take(3).map(|key| show_key(key)).collect();
-        let more = lost.len().saturating_sub(3);
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        Err(Error::new(
-            ErrorKind::Conflict,
-            format!("{}{rest} changed on {branch} since the transaction began", named.join(", ")),
-        )
-        .with_hint("run the transaction again; `Store::run` does so by itself")
-        .with_keys(lost))
     }
 
     /// Refuses if a conditional write finds something else than it expects.
@@ -203,18 +188,6 @@ impl Publisher {
         )
         .with_hint("nothing was written; read the key again and decide anew")
         .with_keys(vec![key.to_vec()]))
-    }
-
-    /// Writes a commit's rows, by RocksDB's optimistic transaction where one tracked them.
-    fn write_commit(&self, set: WriteSet, tracked: Option<Transaction<'_>>) -> Result<()> {
-        let Some(tracked) = tracked else { return self.engine().write(set) };
-        match tracked.commit(&set) {
-            Ok(()) => Ok(()),
-            Err(CommitFault::Failed(e)) => Err(e),
-            // The rows were checked under the lock, so RocksDB saw another version of the same row
-            // only where it has forgotten too much to tell: a plain write is right.
-            Err(CommitFault::Undecided) => self.engine().write(set),
-        }
     }
 
     /// Rows, log record and id of a commit; everything but the write itself.

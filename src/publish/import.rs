@@ -371,7 +371,7 @@ impl ImportSession<'_> {
         publisher.graph.reload()?;
         publisher.refs.moved();
         self.writer.latest = self.before;
-        self.writer.next_line = self.first_line;
+        // Numbers of lines are not given again: who has seen one of them may still be at work on it.
         self.writer.last_time = self.time_before;
         self.writer.last_op = publisher.refs.last_operation(self.before)?;
         Ok(())

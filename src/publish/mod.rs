@@ -4,6 +4,7 @@
 //! sequence, write unsynced, make it visible, let the lock go, and only then wait for the disk.
 
 mod commit;
+mod conflict;
 mod import;
 mod init;
 mod layers;
@@ -11,6 +12,7 @@ mod moves;
 mod options;
 mod undo;
 
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ use crate::format::keys;
 use crate::graph::{Graph, Place};
 use crate::id::{LineId, OpId, Seq};
 use crate::kv::Durability;
-use crate::refs::Refs;
+use crate::refs::{Entry, Refs};
 
 /// What is fixed while the store is open.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub(crate) struct Publisher {
     sync: GroupSync,
     /// Wakes who waits for new commits.
     news: (Mutex<()>, Condvar),
+    /// How many of them there are: a bell that nobody hears costs a system call all the same.
+    waiting: AtomicUsize,
     /// New lines with more layers than reads should fall through.
     deep: layers::DeepLines,
 }
@@ -78,11 +82,16 @@ impl Publisher {
             Some((key, _)) => LineId::new(keys::number_at(&key, 1)?).next(),
             None => LineId::ROOT.next(),
         };
+        let last_op = refs.last_operation(latest)?;
+        let mut last_time = graph.header(latest)?.time;
+        if let Some(Entry::Refs(op)) = refs.operation(last_op)? {
+            last_time = last_time.max(op.time);
+        }
         let writer = Writer {
             latest,
             next_line,
-            last_op: refs.last_operation(latest)?,
-            last_time: graph.header(latest)?.time,
+            last_op,
+            last_time,
             branches: None,
         };
         Ok(Self {
@@ -93,6 +102,7 @@ impl Publisher {
             writer: Mutex::new(writer),
             sync: GroupSync::new(latest),
             news: (Mutex::new(()), Condvar::new()),
+            waiting: AtomicUsize::new(0),
             deep: layers::DeepLines::default(),
         })
     }
@@ -138,19 +148,26 @@ impl Publisher {
         let deadline = Deadline::after(wait);
         let (lock, bell) = &self.news;
         let mut guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        // With the fence in `wrote`: either this look sees the commit, or the writer sees the waiter.
+        fence(Ordering::SeqCst);
         while self.sync.written() <= seq {
-            let Some(left) = deadline.left() else { return };
+            let Some(left) = deadline.left() else { break };
             guard = bell.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Makes what was written visible and wakes waiting readers; the number is for
     /// [`settle`](Self::settle).
     fn wrote(&self, writer: &Writer) -> u64 {
         let write = self.sync.wrote(writer.latest);
-        // The lock is taken so that no reader falls asleep between its look and its wait.
-        drop(self.news.0.lock().unwrap_or_else(PoisonError::into_inner));
-        self.news.1.notify_all();
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            // The lock is taken so that no reader falls asleep between its look and its wait.
+            drop(self.news.0.lock().unwrap_or_else(PoisonError::into_inner));
+            self.news.1.notify_all();
+        }
         write
     }
 

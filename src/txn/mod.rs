@@ -6,6 +6,7 @@
 
 mod retry;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use retry::run;
@@ -18,7 +19,7 @@ use crate::id::LineId;
 use crate::kv::{Direction, Expect, KeyRange, Write, check_key, check_value};
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, Committed, Publisher, Seen};
-use crate::view::{Layers, Own, Read, Scan, Scanner, View, get, head_of};
+use crate::view::{Found, Layers, Own, Read, Scan, Scanner, View, find, get, head_of};
 
 /// An open transaction on one branch, at snapshot isolation.
 ///
@@ -56,6 +57,8 @@ pub struct Txn<'s> {
     at: Place,
     layers: Layers,
     own: Own,
+    /// What each key that it writes was when it was tracked.
+    replaced: BTreeMap<Vec<u8>, Option<Found<'static>>>,
     tracked: Option<Transaction<'s>>,
 }
 
@@ -67,7 +70,8 @@ impl<'s> Txn<'s> {
     ) -> Result<Self> {
         let graph = publisher.graph();
         let (at, layers) = head_of(graph, line)?;
-        Ok(Self { publisher, branch, line, graph, at, layers, own: Own::new(), tracked: None })
+        let (own, replaced) = (Own::new(), BTreeMap::new());
+        Ok(Self { publisher, branch, line, graph, at, layers, own, replaced, tracked: None })
     }
 
     /// The branch it is on.
@@ -111,7 +115,17 @@ impl<'s> Txn<'s> {
                 Some(tracked) => tracked,
                 None => self.tracked.insert(self.publisher.transaction()?),
             };
-            tracked.track(Family::Head, &keys::head(self.line, &key))?;
+            let row =
+                keys::with_head(self.line, &key, |stored| tracked.track(Family::Head, stored))?;
+            let found = match row {
+                Some(row) => Some(Found::copied_head(self.line, &row)),
+                // Below its own line nothing changes any more.
+                None => {
+                    let below = &self.graph.line(self.line)?.layers;
+                    find(self.graph.engine(), below, &key)?.map(Found::into_copied)
+                }
+            };
+            self.replaced.insert(key.clone(), found);
         }
         self.own.insert(key, value);
         Ok(())
@@ -143,7 +157,8 @@ impl<'s> Txn<'s> {
             .into_iter()
             .map(|(key, value)| (key, Write { value, expect: Expect::Any }))
             .collect();
-        let seen = Seen { at: self.at, tracked: self.tracked };
+        let rows = self.replaced.into_values().collect();
+        let seen = Seen { at: self.at, line: self.line, rows, tracked: self.tracked };
         self.publisher.commit(&self.branch, &writes, options, Some(seen))
     }
 

@@ -88,7 +88,9 @@ pub(crate) fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Vec<Ra
 /// ```
 pub struct History {
     graph: Arc<Graph>,
-    versions: std::iter::Peekable<std::vec::IntoIter<RawVersion>>,
+    versions: Vec<RawVersion>,
+    /// The version that comes next.
+    at: usize,
     /// The commits of the next versions, read together.
     commits: std::vec::IntoIter<Commit>,
 }
@@ -98,21 +100,22 @@ const GROUP: usize = 256;
 
 impl History {
     pub(crate) fn new(graph: Arc<Graph>, versions: Vec<RawVersion>) -> Self {
-        Self { graph, versions: versions.into_iter().peekable(), commits: Vec::new().into_iter() }
+        Self { graph, versions, at: 0, commits: Vec::new().into_iter() }
     }
 
-    fn read(&mut self, version: &RawVersion) -> Result<Option<Version>> {
+    fn step(&mut self) -> Result<Option<Version>> {
         let commit = match self.commits.next() {
             Some(commit) => commit,
             None => {
-                let later = self.versions.clone().take(GROUP - 1).map(|v| v.seq);
-                let seqs: Vec<Seq> = std::iter::once(version.seq).chain(later).collect();
+                let group = self.versions[self.at..].iter().take(GROUP);
+                let seqs: Vec<Seq> = group.map(|version| version.seq).collect();
                 self.commits = self.graph.commits(&seqs)?.into_iter();
                 self.commits.next().expect("one commit for each sequence asked for")
             }
         };
-        let cell = read_history(&version.cell)?;
-        let before = match self.versions.peek() {
+        let cell = read_history(&self.versions[self.at].cell)?;
+        self.at += 1;
+        let before = match self.versions.get(self.at) {
             Some(older) => read_history(&older.cell)?.is_present(),
             None => false,
         };
@@ -126,16 +129,16 @@ impl Iterator for History {
     type Item = Result<Version>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let version = self.versions.next()?;
-            match self.read(&version) {
+        while self.at < self.versions.len() {
+            match self.step() {
                 Ok(None) => {}
                 Ok(Some(version)) => return Some(Ok(version)),
                 Err(e) => {
-                    self.versions = Vec::new().into_iter().peekable();
+                    self.versions.clear();
                     return Some(Err(e));
                 }
             }
         }
+        None
     }
 }

@@ -32,9 +32,10 @@ pub(crate) struct Found<'e> {
     row: Row<'e>,
 }
 
-/// Still in RocksDB's memory, or copied from history.
+/// Still in RocksDB's memory, or copied.
 enum Row<'e> {
     Head(Slice<'e>),
+    CopiedHead(Vec<u8>),
     History(Seq, Vec<u8>),
 }
 
@@ -43,8 +44,24 @@ impl Found<'_> {
     pub(crate) fn read(&self) -> Result<(Seq, Cell<'_>)> {
         Ok(match &self.row {
             Row::Head(row) => read_head(row)?,
+            Row::CopiedHead(row) => read_head(row)?,
             Row::History(seq, row) => (*seq, read_history(row)?),
         })
+    }
+
+    /// A row of family `head` that was read on a line.
+    pub(crate) fn copied_head(line: LineId, row: &[u8]) -> Found<'static> {
+        Found { line, row: Row::CopiedHead(row.to_vec()) }
+    }
+
+    /// The same, holding nothing of RocksDB's.
+    pub(crate) fn into_copied(self) -> Found<'static> {
+        let row = match self.row {
+            Row::Head(row) => Row::CopiedHead(row.to_vec()),
+            Row::CopiedHead(row) => Row::CopiedHead(row),
+            Row::History(seq, row) => Row::History(seq, row),
+        };
+        Found { line: self.line, row }
     }
 
     /// The sequence of the commit that wrote the version.

@@ -11,7 +11,7 @@ use crate::fail::{Doing as _, Failure, Result};
 use crate::json::Object;
 use crate::out::{Color, Out, Paint, complain};
 use crate::settings::{Settings, environment};
-use crate::text::{Format, escape, first_line};
+use crate::text::{Format, escape, first_line, shorten};
 
 /// The directory that is looked for when none is named.
 pub(crate) const STORE_DIR: &str = ".withy";
@@ -210,7 +210,10 @@ impl App {
     /// A key from the command line.
     pub(crate) fn key(&self, text: &OsStr) -> Result<Vec<u8>> {
         let parsed = self.key_format()?.parse(text.as_encoded_bytes());
-        parsed.map_err(|e| Failure::usage(format!("read key {}", text.display()), e))
+        parsed.map_err(|e| {
+            let shown = shorten(&text.to_string_lossy(), 80);
+            Failure::usage(format!("read key {shown}"), e)
+        })
     }
 
     /// A value from the command line.

@@ -88,7 +88,7 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 
 fn default_of(setting: &Known) -> String {
     let derived = match setting.name {
-        "author" => environment("USER").or_else(|| environment("USERNAME")),
+        "author" => ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(environment),
         "pager" => Some(environment("PAGER").unwrap_or_else(|| "less".to_owned())),
         _ => None,
     };
@@ -99,8 +99,7 @@ fn default_of(setting: &Known) -> String {
 mod tests {
     use super::*;
 
-    const TEST: Setting =
-        Known { name: "pear", env: "WITHY_TEST_THAT_IS_NOT_SET", default: "green" };
+    const TEST: Known = Known { name: "pear", env: "WITHY_TEST_THAT_IS_NOT_SET", default: "green" };
 
     #[test]
     fn a_flag_beats_the_store_and_the_store_the_default() {

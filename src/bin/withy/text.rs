@@ -165,6 +165,11 @@ pub(crate) fn shorten(text: &str, width: usize) -> String {
     cut
 }
 
+/// A key for a sentence: escaped, and cut where it is long.
+pub(crate) fn name_of(key: &[u8]) -> String {
+    shorten(&escape(key), 80)
+}
+
 /// Whether a name matches a pattern of `*` (anything) and `?` (one character).
 pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =

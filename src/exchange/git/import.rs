@@ -41,7 +41,7 @@ const SPOOL_BUFFER: usize = 8 << 20;
 /// [`Invalid`](ErrorKind::Invalid) for a line that breaks the rules of the stream, or a name those of
 /// branches or tags, with its number and the reason; [`Exists`](ErrorKind::Exists) if a branch would
 /// be moved other than forward, or a tag at all, without [`GitImportOptions::replace`];
-/// [`Busy`](ErrorKind::Busy) if another import runs; [`Io`](ErrorKind::Io) if the progress callback
+/// [`ReadOnly`](ErrorKind::ReadOnly) if the store is; [`Io`](ErrorKind::Io) if the progress callback
 /// broke off, or a file could not be read or written. After an error the store is as it was before.
 ///
 /// # Examples
@@ -130,7 +130,7 @@ impl Importer<'_, '_> {
     }
 
     fn event(&mut self, event: Event, reader: &mut StreamReader<impl BufRead>) -> Result<()> {
-        let line = reader.line();
+        let line = reader.event_line();
         match event {
             Event::Blob { mark, len } => {
                 self.done.contents += 1;
@@ -161,7 +161,7 @@ impl Importer<'_, '_> {
     }
 
     fn commit(&mut self, head: CommitHead, reader: &mut StreamReader<impl BufRead>) -> Result<()> {
-        let line = reader.line();
+        let line = reader.event_line();
         let branch = match self.kind(&head.reference, line)? {
             Kind::Branch(name) => name.to_string(),
             Kind::Tag(_) | Kind::Other => String::from_utf8_lossy(&head.reference).into_owned(),
@@ -222,11 +222,12 @@ impl Importer<'_, '_> {
                     none.insert(Stage::new(view.transpose()?, std::mem::take(&mut self.seen)))
                 }
             };
-            let missing =
-                |path: &[u8]| line_error(reader.line(), &format!("nothing is at {}", shown(path)));
+            let missing = |path: &[u8]| {
+                line_error(reader.event_line(), &format!("nothing is at {}", shown(path)))
+            };
             match change {
                 Change::Modify { mode, content, path } => {
-                    self.modify(stage, mode, &content, path, reader.line())?;
+                    self.modify(stage, mode, &content, path, reader.event_line())?;
                 }
                 Change::Delete(path) => stage.remove(&path)?,
                 Change::Copy { from, to } if !stage.copy(&from, &to)? => {

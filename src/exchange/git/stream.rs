@@ -71,7 +71,7 @@ impl<R: BufRead> StreamReader<R> {
     }
 
     /// Number of the line on which the last event began.
-    pub(super) fn line(&self) -> u64 {
+    pub(super) fn event_line(&self) -> u64 {
         self.begun
     }
 

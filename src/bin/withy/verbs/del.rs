@@ -7,7 +7,7 @@ use withy::{Batch, Read as _};
 
 use crate::app::{App, plural};
 use crate::fail::{Doing as _, Outcome, Result};
-use crate::text::escape;
+use crate::text::name_of;
 use crate::verbs::put::Conditions;
 
 /// Delete keys, as one commit
@@ -47,12 +47,12 @@ pub(crate) fn run(args: Del, app: &mut App) -> Result<Outcome> {
         keys.push(app.key(key)?);
     }
     let mut what = match keys.as_slice() {
-        [key] => escape(key),
+        [key] => name_of(key),
         _ => plural(keys.len() as u64, "key"),
     };
     if let Some(prefix) = &args.prefix {
         let prefix = app.key(prefix)?;
-        what = format!("prefix {}", escape(&prefix));
+        what = format!("prefix {}", name_of(&prefix));
         for row in handle.prefix(&prefix).doing(|| format!("scan {what}"))? {
             keys.push(row.doing(|| format!("scan {what}"))?.0);
         }

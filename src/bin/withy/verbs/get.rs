@@ -9,7 +9,7 @@ use withy::Read as _;
 use crate::app::{App, plain};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json::Object;
-use crate::text::as_text;
+use crate::text::{as_text, name_of};
 
 /// Show the value of a key
 ///
@@ -45,10 +45,10 @@ pub(crate) fn run(args: &Get, app: &mut App) -> Result<Outcome> {
     let mut outcome = Outcome::Done;
     for key in &keys {
         let name = key_format.show(key);
-        let value = view.get(key).doing(|| format!("get {name}"))?;
+        let value = view.get(key).doing(|| format!("get {}", name_of(key)))?;
         if value.is_none() {
             outcome = Outcome::No;
-            app.deny(&format!("no key {name} at {}", plain(&rev)));
+            app.deny(&format!("no key {} at {}", name_of(key), plain(&rev)));
         }
         if app.globals.json {
             let object = Object::new().bytes("key", key, key_format);

@@ -9,7 +9,7 @@ use crate::app::{App, plain};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json;
 use crate::out::Paint;
-use crate::text::{as_text, escape};
+use crate::text::{as_text, escape, name_of};
 
 /// Show every version of a key, newest first
 #[derive(Args)]
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &History, app: &mut App) -> Result<Outcome> {
     let key = app.key(&args.key)?;
     let format = app.value_format()?;
     let rev = app.rev(&store, args.at.as_deref())?;
-    let doing = || format!("read the history of {}", escape(&key));
+    let doing = || format!("read the history of {}", name_of(&key));
     let versions = store.history(&rev, &key).doing(doing)?;
     let mut out = app.paged()?;
     let mut outcome = Outcome::No;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &History, app: &mut App) -> Result<Outcome> {
     }
     out.finish()?;
     if outcome == Outcome::No {
-        app.deny(&format!("no key {} at {}, nor before", escape(&key), plain(&rev)));
+        app.deny(&format!("no key {} at {}, nor before", name_of(&key), plain(&rev)));
     }
     Ok(outcome)
 }

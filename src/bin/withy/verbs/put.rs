@@ -9,7 +9,7 @@ use withy::{Batch, Expect, Seq};
 
 use crate::app::App;
 use crate::fail::{Doing as _, Outcome, Result};
-use crate::text::escape;
+use crate::text::name_of;
 
 /// Set a key to a value, as one commit
 #[derive(Args)]
@@ -74,7 +74,7 @@ impl Conditions {
 pub(crate) fn run(args: Put, app: &mut App) -> Result<Outcome> {
     let store = app.open_write()?;
     let key = app.key(&args.key)?;
-    let name = escape(&key);
+    let name = name_of(&key);
     let value = match (&args.file, &args.value) {
         (Some(file), _) => {
             std::fs::read(file).doing(|| format!("read the value from {}", file.display()))?

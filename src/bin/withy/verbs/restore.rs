@@ -7,7 +7,7 @@ use withy::KeyRange;
 
 use crate::app::App;
 use crate::fail::{Doing as _, Outcome, Result};
-use crate::text::escape;
+use crate::text::name_of;
 
 /// Bring back the content of a rev, as one new commit
 #[derive(Args)]
@@ -39,12 +39,12 @@ pub(crate) fn run(args: Restore, app: &mut App) -> Result<Outcome> {
     let range = match (&args.key, &args.prefix) {
         (Some(key), _) => {
             let key = app.key(key)?;
-            what.push_str(&format!(", key {}", escape(&key)));
+            what.push_str(&format!(", key {}", name_of(&key)));
             KeyRange::key(key)
         }
         (None, Some(prefix)) => {
             let prefix = app.key(prefix)?;
-            what.push_str(&format!(", prefix {}", escape(&prefix)));
+            what.push_str(&format!(", prefix {}", name_of(&prefix)));
             KeyRange::prefix(prefix)
         }
         (None, None) => KeyRange::all(),
