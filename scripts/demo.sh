@@ -26,13 +26,19 @@ step() {
 # Shows a command, runs it, and shows at most so many lines of what it says.
 lines=12
 run() {
-    printf '%s$ %s%s\n' "$dim" "$*" "$plain"
-    local out
+    local out word text=""
+    for word in "$@"; do
+        case $word in *" "*) word="\"$word\"" ;; esac
+        text+=" $word"
+    done
+    printf '%s$%s%s\n' "$dim" "$text" "$plain"
     out=$("$@" 2>&1) || { printf '%s\n' "$out"; echo "demo: failed: $*" >&2; exit 1; }
     [ -z "$out" ] || printf '%s\n' "$out" | shown
 }
 shown() {
-    awk -v most="$lines" '
+    awk -v most="$lines" -v scratch="$scratch/" '
+        { at = index($0, scratch) }
+        at { $0 = substr($0, 1, at - 1) substr($0, at + length(scratch)) }
         NR <= most { print "  " $0 }
         END { if (NR > most) printf "  ... and %d lines more\n", NR - most }'
 }
@@ -46,30 +52,31 @@ if git -C "$root" rev-parse -q --verify HEAD >/dev/null 2>&1; then
     git -C "$root" push -q "$scratch/repository.git" HEAD:refs/heads/main 2>/dev/null
     git -C "$root" push -q --tags "$scratch/repository.git" 2>/dev/null || true
     git -C repository.git fast-export --all --signed-tags=strip >"$stream"
-    from="git fast-export --all"
+    from="git fast-export --all" what="the history of this very repository"
 else
-    cp "$root"/fixtures/git/*.fast-export "$stream"
-    from="cat history.fast-export"
+    cp "$root/fixtures/git/orchard.fe" "$stream"
+    from="cat fixtures/git/orchard.fe" what="a small history, for this is not a repository"
 fi
-
-say() { printf '  %s\n' "$*"; }
 
 step "A store is a directory"
 run withy init orchard
 cd orchard
 
-step "Import the history of this very repository"
+step "Import $what"
 printf '%s$ %s | withy import --format git -%s\n' "$dim" "$from" "$plain"
 withy import --format git - <"$stream" 2>&1 | shown
-imported=$(withy feed --json | awk 'END { print NR }')
+imported=$(withy log --all --oneline -n 1 | sed 's/.*seq:\([0-9]*\) .*/\1/')
 run withy branch -v
 run withy log --graph --oneline -n 8
+# A key to speak of, whatever was imported.
+known=README.md
+withy get "$known" >/dev/null 2>&1 || known=$(withy scan --keys-only -n 1)
 
 step "Time travel: every read takes any rev"
 run withy scan --count
 run withy scan --count --at seq:1
 run withy scan --at seq:1 --keys-only -n 3
-run withy history README.md -n 3
+run withy history "$known" -n 3
 
 step "A branch costs one row; what is done on it stays on it"
 run withy switch -c trial
@@ -82,7 +89,7 @@ step "Meanwhile on main: one batch, one commit"
 run withy switch main
 printf '%s$ withy apply -m "Plums instead" <<END%s\n' "$dim" "$plain"
 changes='{"key": "fruit/plum", "value": "blue"}
-{"key": "LICENSE-MIT", "delete": true}'
+{"key": "'$known'", "delete": true}'
 printf '%s\nEND\n' "$changes"
 withy apply -m "Plums instead" <<<"$changes" 2>&1 | shown
 
@@ -92,7 +99,7 @@ run withy diff main trial --name-status
 run withy diff main trial --prefix fruit/
 
 step "The changefeed: every commit once, in order, with its changes"
-run withy feed --after "$((imported - 1))"
+run withy feed --after "$imported"
 
 step "Anything can be taken back"
 run withy undo
@@ -100,5 +107,4 @@ run withy scan --prefix fruit/
 run withy redo
 run withy ops -n 5
 
-say ""
-say "Next: withy help, docs/guide.md for the library, make test."
+printf '\nNext: withy help; docs/guide.md for the library; make test.\n'

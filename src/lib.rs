@@ -62,10 +62,10 @@ mod maintain;
 mod store;
 
 pub use clock::{Clock, ParseTimeError, SystemClock, Timestamp, ZonedTime};
-pub use diff::{CommitChange, Diff, DiffCounts, DiffEntry, DiffOptions};
+pub use diff::{Diff, DiffCounts, DiffEntry, DiffOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{Feed, FeedChange, FeedEvent, FeedOptions, Subscription};
-pub use graph::{Commit, CommitRef, Log, Origin};
+pub use graph::{Commit, CommitChange, CommitRef, Log, Origin};
 pub use id::{CommitId, Fingerprint, OpId, ParseHashError, ParseOpIdError, Seq, ValueHash};
 pub use kv::{
     Batch, ChangeKind, Direction, Durability, Expect, KeyRange, MAX_KEY_LEN, MAX_VALUE_LEN,

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DB, DBCompressionType, DataBlockIndexType, OptimisticTransactionDB,
-    OptimisticTransactionOptions, Options, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DataBlockIndexType,
+    OptimisticTransactionDB, OptimisticTransactionOptions, Options, WriteOptions,
 };
 use withy::{Batch, Branch, CommitOptions, Committed, Durability, Read, Seq, Store};
 
@@ -145,7 +144,7 @@ impl Raw {
 
     pub(crate) fn compact(&self) -> Result<()> {
         self.db.flush()?;
-        self.db.compact_range_opt(None::<&[u8]>, None::<&[u8]>, &whole());
+        self.db.compact_range(None::<&[u8]>, None::<&[u8]>);
         Ok(())
     }
 
@@ -159,14 +158,8 @@ impl Raw {
     }
 }
 
-fn whole() -> CompactOptions {
-    let mut options = CompactOptions::default();
-    options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
-    options
-}
-
-/// The families of a store's database, with withy's own settings. The options file cannot stand in for
-/// this: it does not bring the Bloom filters back.
+/// The families of a store's database, with withy's own settings, to open it without withy. The options
+/// file cannot stand in for this: it does not bring the Bloom filters back.
 pub(crate) fn families(
     database: &Path,
     setting: &Setting,
@@ -185,9 +178,6 @@ pub(crate) fn families(
             table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
         }
         let mut options = settings(table, setting);
-        if old {
-            options.set_bottommost_compression_type(DBCompressionType::Zstd);
-        }
         if name == "blob" {
             options.set_enable_blob_files(true);
             options.set_min_blob_size(4 << 10);
@@ -196,21 +186,6 @@ pub(crate) fn families(
         families.push(ColumnFamilyDescriptor::new(name, options));
     }
     Ok((options, families))
-}
-
-/// Compacts every family of a store that nobody has open, so that what is read is not in the middle
-/// of being moved.
-pub(crate) fn compact(store: &Path, setting: &Setting) -> Result<()> {
-    let path = database_of(store)?;
-    let (options, families) = families(&path, setting)?;
-    let names: Vec<String> = families.iter().map(|f| f.name().to_owned()).collect();
-    let db = DB::open_cf_descriptors(&options, &path, families)?;
-    for name in names {
-        let family = db.cf_handle(&name).ok_or("a family is missing")?;
-        db.flush_cf(family)?;
-        db.compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &whole());
-    }
-    Ok(())
 }
 
 /// The directory of the database in a store.

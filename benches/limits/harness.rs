@@ -159,10 +159,9 @@ impl Row {
 
     /// The same with what RocksDB does for comparison, which the goal does not speak of.
     pub(crate) fn beside(mut self, label: &str, other: Measure) -> Self {
-        self.ratio = Some(match self.withy {
-            Measure::Rate(rate) => rate / other.number(),
-            Measure::Time(v) | Measure::Bytes(v) => other.number() / v,
-        });
+        if let (Measure::Rate(here), Measure::Rate(there)) = (self.withy, other) {
+            self.ratio = Some(here / there);
+        }
         self.against = Some((label.to_owned(), other));
         self
     }

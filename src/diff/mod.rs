@@ -5,11 +5,10 @@
 //! Both cost what was changed, not what is stored.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use crate::error::Result;
 use crate::graph::{Commit, Difference, Graph, Run};
-use crate::id::{Seq, ValueHash};
+use crate::id::ValueHash;
 use crate::kv::{ChangeKind, KeyRange};
 use crate::view::{ScanRow, View};
 
@@ -297,51 +296,4 @@ impl Iterator for Diff {
         };
         Some(read())
     }
-}
-
-/// One change of a commit, without values.
-///
-/// # Examples
-/// ```
-/// # let dir = tempfile::tempdir()?;
-/// # let store = withy::Store::open(dir.path())?;
-/// use withy::{ChangeKind, Seq, ValueHash};
-/// store.main()?.put("pear", "green")?;
-/// let change = &store.changes(Seq::new(1))?[0];
-/// assert_eq!((change.key.as_slice(), change.kind), (&b"pear"[..], ChangeKind::Added));
-/// assert_eq!(change.after, Some(ValueHash::of(b"green")));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CommitChange {
-    /// The key.
-    pub key: Vec<u8>,
-    /// What the commit did to it.
-    pub kind: ChangeKind,
-    /// Hash of its value before.
-    pub before: Option<ValueHash>,
-    /// Hash of its value after.
-    pub after: Option<ValueHash>,
-}
-
-/// The changes of a commit against its first parent, in key order.
-pub(crate) fn commit_changes(graph: &Graph, seq: Seq) -> Result<Vec<CommitChange>> {
-    let mut out = Vec::new();
-    graph.visit(
-        seq,
-        |_| {},
-        |change| {
-            let (before, after) = (change.before(), change.after());
-            if let Some(kind) = ChangeKind::of(before.is_some(), after.is_some()) {
-                out.push(CommitChange { key: change.key, kind, before, after });
-            }
-        },
-    )?;
-    Ok(out)
-}
-
-/// A commit's own view.
-pub(crate) fn view_of(graph: &Arc<Graph>, seq: Seq) -> Result<View> {
-    View::new(graph, graph.place(seq)?)
 }

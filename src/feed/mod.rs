@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::clock::Deadline;
-use crate::diff::{commit_changes, view_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::read_first;
 use crate::format::{Family, keys};
@@ -11,7 +10,7 @@ use crate::graph::{Commit, Graph};
 use crate::id::Seq;
 use crate::kv::{ChangeKind, KeyRange};
 use crate::publish::Publisher;
-use crate::view::Read;
+use crate::view::{Read, View};
 
 /// Which commits a feed gives.
 ///
@@ -191,7 +190,9 @@ impl Feed {
 
     fn event(&self, commit: Commit) -> Result<Option<FeedEvent>> {
         let all = self.options.range.is_all();
-        let wanted: Vec<_> = commit_changes(&self.graph, commit.seq)?
+        let wanted: Vec<_> = self
+            .graph
+            .changes(commit.seq)?
             .into_iter()
             .filter(|change| all || self.options.range.contains(&change.key))
             .collect();
@@ -201,7 +202,7 @@ impl Feed {
         let values = if self.options.names_only {
             vec![None; wanted.len()]
         } else {
-            let view = view_of(&self.graph, commit.seq)?;
+            let view = View::new(&self.graph, self.graph.place(commit.seq)?)?;
             let names: Vec<&[u8]> = wanted.iter().map(|change| change.key.as_slice()).collect();
             view.multi_get(&names)?
         };

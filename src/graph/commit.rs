@@ -2,7 +2,8 @@
 
 use crate::clock::{Timestamp, ZonedTime};
 use crate::format::commit::Header;
-use crate::id::{CommitId, Fingerprint, Seq};
+use crate::id::{CommitId, Fingerprint, Seq, ValueHash};
+use crate::kv::ChangeKind;
 
 /// A parent of a commit.
 ///
@@ -118,4 +119,30 @@ impl Commit {
             None => self.time,
         }
     }
+}
+
+/// One change of a commit, without values.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path())?;
+/// use withy::{ChangeKind, Seq, ValueHash};
+/// store.main()?.put("pear", "green")?;
+/// let change = &store.changes(Seq::new(1))?[0];
+/// assert_eq!((change.key.as_slice(), change.kind), (&b"pear"[..], ChangeKind::Added));
+/// assert_eq!(change.after, Some(ValueHash::of(b"green")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommitChange {
+    /// The key.
+    pub key: Vec<u8>,
+    /// What the commit did to it.
+    pub kind: ChangeKind,
+    /// Hash of its value before.
+    pub before: Option<ValueHash>,
+    /// Hash of its value after.
+    pub after: Option<ValueHash>,
 }

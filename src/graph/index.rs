@@ -15,7 +15,7 @@ use crate::format::refs::{IdsRecord, IndexRecord, meta};
 use crate::format::{Family, keys, record};
 use crate::id::{CommitId, LineId, Seq};
 
-/// A block is written when this many commits are not in one yet.
+/// Most commits in a block; blocks are written when this many are not in one yet.
 const BLOCK_COMMITS: usize = 4096;
 /// ... or when their records take this many bytes, which is what an open has to read.
 const BLOCK_BYTES: u64 = 16 << 20;
@@ -84,24 +84,24 @@ impl Graph {
             return Ok(false);
         }
         for (&line, seqs) in &tail.lines {
-            let before = self.blocks(line, Seq::MAX)?.map_or(0, |b| b.before + b.seqs.len() as u64);
-            let mut last = 0;
-            let deltas = seqs
-                .iter()
-                .map(|seq| seq.get() - std::mem::replace(&mut last, seq.get()))
-                .collect();
-            let block = record::encode(&IndexRecord { before, deltas });
-            let last = *seqs.last().expect("a line in the tail has a commit");
-            self.engine.put(set, Family::Refs, &keys::index(line, last), &block);
+            let mut before =
+                self.blocks(line, Seq::MAX)?.map_or(0, |b| b.before + b.seqs.len() as u64);
+            for block in seqs.chunks(BLOCK_COMMITS) {
+                let mut last = 0;
+                let delta = |seq: &Seq| seq.get() - std::mem::replace(&mut last, seq.get());
+                let stored = IndexRecord { before, deltas: block.iter().map(delta).collect() };
+                let key = keys::index(line, Seq::new(last));
+                self.engine.put(set, Family::Refs, &key, &record::encode(&stored));
+                before += block.len() as u64;
+            }
         }
-        let mut ids: Vec<_> = tail.ids.iter().map(|&(id, seq)| (id, seq.get())).collect();
-        ids.sort_unstable();
-        self.engine.put(
-            set,
-            Family::Refs,
-            &keys::commit_ids(tail.latest),
-            &record::encode(&IdsRecord { ids }),
-        );
+        for block in tail.ids.chunks(BLOCK_COMMITS) {
+            let mut ids: Vec<_> = block.iter().map(|&(id, seq)| (id, seq.get())).collect();
+            let last = block.last().map_or(Seq::ROOT, |&(_, seq)| seq);
+            ids.sort_unstable();
+            let stored = record::encode(&IdsRecord { ids });
+            self.engine.put(set, Family::Refs, &keys::commit_ids(last), &stored);
+        }
         self.engine.put(set, Family::Meta, meta::INDEXED, &record::encode(&tail.latest.get()));
         Ok(true)
     }

@@ -10,7 +10,7 @@ mod walk;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use commit::{Commit, CommitRef, Origin};
+pub use commit::{Commit, CommitChange, CommitRef, Origin};
 pub(crate) use index::Tail;
 pub use log::Log;
 pub(crate) use log::LogFilter;
@@ -22,6 +22,7 @@ use crate::format::commit::{Change, ChangesAt, Header, read_changes, read_first,
 use crate::format::refs::{At, LineRecord};
 use crate::format::{Family, keys, record};
 use crate::id::{CommitId, Fingerprint, LineId, Seq};
+use crate::kv::ChangeKind;
 
 #[expect(clippy::disallowed_types, reason = "look-ups only, never iterated")]
 type Cache<V> = RwLock<std::collections::HashMap<LineId, Arc<V>>>;
@@ -272,6 +273,19 @@ impl Graph {
                 &mut each,
             ),
         }
+    }
+
+    /// What a commit did to keys against its first parent, in key order.
+    pub(crate) fn changes(&self, seq: Seq) -> Result<Vec<CommitChange>> {
+        let mut out = Vec::new();
+        let each = |change: Change| {
+            let (before, after) = (change.before(), change.after());
+            if let Some(kind) = ChangeKind::of(before.is_some(), after.is_some()) {
+                out.push(CommitChange { key: change.key, kind, before, after });
+            }
+        };
+        self.visit(seq, |_| {}, each)?;
+        Ok(out)
     }
 
     fn visit_parts(

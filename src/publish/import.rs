@@ -4,28 +4,24 @@
 //! come to its end, all of that is removed: at once when the session is dropped, else at the next open.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard};
 
-use super::commit::{Meta, put_blob};
-use super::init::{BULK_DIR, recover, remove_leftovers};
+use super::bulk::Load;
+use super::commit::Meta;
+use super::init::{recover, remove_leftovers};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{CommitOptions, MovePlan, Publisher, Writer};
 use crate::clock::Timestamp;
-use crate::engine::{SortedFile, WriteSet};
+use crate::engine::WriteSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::commit::{
-    ChangesAt, FingerprintSum, Header, IdHasher, OriginRecord, ParentRecord, Parts, write_first,
-    write_further,
-};
+use crate::format::commit::{ChangesAt, Header, OriginRecord, ParentRecord, write_first};
 use crate::format::refs::{BranchRecord, ImportRecord, OpKind, TagRecord, meta};
-use crate::format::row::Cell;
 use crate::format::{Family, keys, record};
 use crate::graph::{Head, Origin, Place};
 use crate::id::{LineId, Seq, ValueHash};
 use crate::kv::{check_key, check_value};
 use crate::name::{BranchName, TagName};
-use crate::view::{View, find_many};
+use crate::view::View;
 
 /// A commit to import.
 #[derive(Clone, Debug, Default)]
@@ -260,7 +256,7 @@ impl ImportSession<'_> {
         let mut set = WriteSet::default();
         let line = Publisher::new_line(&mut self.writer);
         self.publisher.write_line(&mut set, line, parent)?;
-        let mut load = Load::new(self, line, &base)?;
+        let mut load = Load::new(self.publisher, &mut self.files, line, &base)?;
         load.rows(rows)?;
         let Some(loaded) = load.finish()? else { return Ok(None) };
         let time = self.time(None);
@@ -355,8 +351,13 @@ impl ImportSession<'_> {
             };
             plan.set_tag(&tag.name, Some(record))?;
         }
+        // Nothing of a large import is left for the next open to read.
+        let indexed = plan.index()?;
         let author = publisher.settings.author.clone();
         let written = plan.write_since(OpKind::Do, &author, self.what.clone(), self.before)?;
+        if indexed {
+            publisher.graph.indexed();
+        }
         self.ended = written.is_some();
         drop(self);
         written.map_or(Ok(()), |(_, write)| publisher.sync.wait(publisher.engine(), write))
@@ -389,219 +390,5 @@ impl Drop for ImportSession<'_> {
             // If this fails too, the marker stays, and the next open removes what is left.
             let _ = self.take_back();
         }
-    }
-}
-
-/// A sorted file is ended when it is this large.
-const FILE_BYTES: u64 = 128 << 20;
-/// Rows are compared with what they replace in groups of this many.
-const GROUP: usize = 1000;
-/// Large values are written when this many bytes of them have come together.
-const BLOB_BYTES: usize = 8 << 20;
-
-/// A bulk load while its rows come.
-struct Load<'s> {
-    publisher: &'s Publisher,
-    base: &'s View,
-    line: LineId,
-    dir: PathBuf,
-    files: &'s mut u32,
-    head: Files<'s>,
-    log: Files<'s>,
-    parts: Parts,
-    part_count: u32,
-    hasher: IdHasher,
-    sum: FingerprintSum,
-    keys: u64,
-    rows: u64,
-    blobs: WriteSet,
-    seen_blobs: BTreeSet<ValueHash>,
-    last: Option<Vec<u8>>,
-    key: Vec<u8>,
-    row: Vec<u8>,
-}
-
-/// The sorted files of one family.
-#[derive(Default)]
-struct Files<'s> {
-    open: Option<SortedFile<'s>>,
-    done: Vec<PathBuf>,
-}
-
-/// What a bulk load has come to.
-struct Loaded {
-    head_files: Vec<PathBuf>,
-    log_files: Vec<PathBuf>,
-    parts: u32,
-    hasher: IdHasher,
-    sum: FingerprintSum,
-    keys: u64,
-    rows: u64,
-}
-
-impl<'s> Load<'s> {
-    fn new(session: &'s mut ImportSession<'_>, line: LineId, base: &'s View) -> Result<Self> {
-        let publisher: &'s Publisher = session.publisher;
-        let dir = publisher.engine().path().join(BULK_DIR);
-        std::fs::create_dir_all(&dir).map_err(|e| {
-            Error::new(ErrorKind::Io, "cannot make a directory for a bulk load").because(e)
-        })?;
-        Ok(Self {
-            publisher,
-            base,
-            line,
-            dir,
-            files: &mut session.files,
-            head: Files::default(),
-            log: Files::default(),
-            parts: Parts::default(),
-            part_count: 0,
-            hasher: IdHasher::new(),
-            sum: FingerprintSum::new(base.fingerprint()),
-            keys: base.len(),
-            rows: 0,
-            blobs: WriteSet::default(),
-            seen_blobs: BTreeSet::new(),
-            last: None,
-            key: Vec::new(),
-            row: Vec::new(),
-        })
-    }
-
-    fn rows(&mut self, rows: impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>) -> Result<()> {
-        let mut group = Vec::with_capacity(GROUP);
-        for row in rows {
-            let (key, value) = row?;
-            check_key(&key)?;
-            check_value(&value)?;
-            if self.last.as_ref().is_some_and(|last| *last >= key) {
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    "the rows of a bulk load are not sorted",
-                ));
-            }
-            self.last = Some(key.clone());
-            group.push((key, value));
-            if group.len() == GROUP {
-                self.group(&group)?;
-                group.clear();
-            }
-        }
-        self.group(&group)
-    }
-
-    fn group(&mut self, group: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
-        let base = self.base;
-        if base.is_empty() {
-            return group.iter().try_for_each(|(key, value)| self.row(key, value, None));
-        }
-        let wanted: Vec<&[u8]> = group.iter().map(|(key, _)| key.as_slice()).collect();
-        let old = find_many(base.engine(), base.layers(), &wanted)?;
-        for ((key, value), old) in group.iter().zip(old) {
-            let before = match old {
-                Some(old) => old.read()?.1.hash(),
-                None => None,
-            };
-            self.row(key, value, before)?;
-        }
-        Ok(())
-    }
-
-    fn row(&mut self, key: &[u8], value: &[u8], before: Option<ValueHash>) -> Result<()> {
-        let hash = ValueHash::of(value);
-        match before {
-            Some(before) if before == hash => return Ok(()),
-            Some(before) => self.sum.remove(key, &before),
-            None => self.keys += 1,
-        }
-        self.sum.add(key, &hash);
-        self.rows += 1;
-        let cell = if value.len() >= self.publisher.settings.blob_threshold {
-            if self.seen_blobs.insert(hash) {
-                put_blob(self.publisher.engine(), &mut self.blobs, &hash, value)?;
-            }
-            if self.blobs.size() >= BLOB_BYTES {
-                self.publisher.engine().write(std::mem::take(&mut self.blobs))?;
-            }
-            Cell::Blob { hash, len: value.len() as u64 }
-        } else {
-            Cell::Inline(value)
-        };
-        let mut stored = std::mem::take(&mut self.key);
-        let mut row = std::mem::take(&mut self.row);
-        keys::head_into(self.line, key, &mut stored);
-        cell.write_head(Seq::ROOT, &mut row);
-        Self::put(self.publisher, &self.dir, self.files, &mut self.head, &stored, &row)?;
-        (self.key, self.row) = (stored, row);
-        self.parts.push(key, before, Some(hash), false);
-        for part in self.parts.take_done() {
-            self.part(&part)?;
-        }
-        Ok(())
-    }
-
-    fn part(&mut self, part: &[u8]) -> Result<()> {
-        self.hasher.part(part);
-        let key = keys::bulk_log(self.line, self.part_count);
-        self.part_count = self
-            .part_count
-            .checked_add(1)
-            .ok_or_else(|| Error::new(ErrorKind::Limit, "a bulk load has too many rows"))?;
-        Self::put(self.publisher, &self.dir, self.files, &mut self.log, &key, &write_further(part))
-    }
-
-    fn put(
-        publisher: &'s Publisher,
-        dir: &std::path::Path,
-        files: &mut u32,
-        to: &mut Files<'s>,
-        key: &[u8],
-        row: &[u8],
-    ) -> Result<()> {
-        if to.open.as_ref().is_some_and(|file| file.size() >= FILE_BYTES) {
-            to.end()?;
-        }
-        let file = match &mut to.open {
-            Some(file) => file,
-            None => {
-                *files += 1;
-                to.open.insert(publisher.engine().sorted_file(&dir.join(format!("{files}.sst")))?)
-            }
-        };
-        file.put(key, row)
-    }
-
-    fn finish(mut self) -> Result<Option<Loaded>> {
-        if self.rows == 0 {
-            return Ok(None);
-        }
-        for part in std::mem::take(&mut self.parts).finish() {
-            if !part.is_empty() {
-                self.part(&part)?;
-            }
-        }
-        if !self.blobs.is_empty() {
-            self.publisher.engine().write(std::mem::take(&mut self.blobs))?;
-        }
-        self.head.end()?;
-        self.log.end()?;
-        Ok(Some(Loaded {
-            head_files: self.head.done,
-            log_files: self.log.done,
-            parts: self.part_count,
-            hasher: self.hasher,
-            sum: self.sum,
-            keys: self.keys,
-            rows: self.rows,
-        }))
-    }
-}
-
-impl Files<'_> {
-    fn end(&mut self) -> Result<()> {
-        if let Some(file) = self.open.take() {
-            self.done.extend(file.finish()?);
-        }
-        Ok(())
     }
 }

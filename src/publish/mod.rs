@@ -3,6 +3,7 @@
 //! In order: take the lock, see that no earlier write failed, read what is replaced, check, give the
 //! sequence, write unsynced, make it visible, let the lock go, and only then wait for the disk.
 
+mod bulk;
 mod commit;
 mod conflict;
 mod import;
@@ -87,13 +88,7 @@ impl Publisher {
         if let Some(Entry::Refs(op)) = refs.operation(last_op)? {
             last_time = last_time.max(op.time);
         }
-        let writer = Writer {
-            latest,
-            next_line,
-            last_op,
-            last_time,
-            branches: None,
-        };
+        let writer = Writer { latest, next_line, last_op, last_time, branches: None };
         Ok(Self {
             graph,
             refs,

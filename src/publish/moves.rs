@@ -107,6 +107,11 @@ impl<'p> MovePlan<'p> {
         }
     }
 
+    /// Adds the blocks of the index that are due.
+    pub(super) fn index(&mut self) -> Result<bool> {
+        self.publisher.graph.write_due_blocks(&mut self.set)
+    }
+
     /// Sets a branch, or removes it.
     pub(crate) fn set_branch(
         &mut self,

@@ -2,10 +2,10 @@
 
 use super::Store;
 use crate::clock::Timestamp;
-use crate::diff::{CommitChange, Diff, DiffCounts, DiffOptions, commit_changes, counts};
+use crate::diff::{Diff, DiffCounts, DiffOptions, counts};
 use crate::error::Result;
 use crate::feed::{Feed, FeedOptions, Subscription};
-use crate::graph::{Commit, Log, LogFilter};
+use crate::graph::{Commit, CommitChange, Log, LogFilter};
 use crate::id::Seq;
 use crate::kv::{KeyRange, check_key};
 use crate::view::{History, versions};
@@ -95,7 +95,7 @@ impl Store {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such commit.
     pub fn changes(&self, seq: Seq) -> Result<Vec<CommitChange>> {
         let place = self.resolver().seq(seq)?;
-        commit_changes(self.graph(), place.seq)
+        self.graph().changes(place.seq)
     }
 
     /// All versions of a key up to a rev, newest first, back across forks. Cost: one range read on

@@ -1,6 +1,7 @@
 //! The integration tests, as one binary: each binary links RocksDB again.
-#![expect(missing_docs, reason = "tests say what they test in their names")]
 
+mod cli;
+mod exchange;
 mod forgotten;
 mod isolation;
 mod layering;

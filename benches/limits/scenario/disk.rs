@@ -3,7 +3,7 @@
 use withy::{Direction, Durability, KeyRange, Read};
 
 use crate::data::{self, fill, key, size_of_rows, value};
-use crate::harness::{Goal, Measure, Report, Result, Row, Setting};
+use crate::harness::{Goal, Measure, Report, Result, Row, Setting, settle};
 
 pub(crate) const ROWS: &[&str] = &["disk/commit-of-1"];
 
@@ -12,11 +12,9 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let path = setting.fresh("withy")?;
     let store = data::open(&path, setting, Durability::Buffered)?;
     fill(&store.main()?, base)?;
-    store.close()?;
-    data::compact(&path, setting)?;
+    store.compact()?;
     let before = size_of_rows(&path)?;
 
-    let store = data::open(&path, setting, Durability::Buffered)?;
     let main = store.main()?;
     let mut random = fastrand::Rng::with_seed(5);
     for version in 1..=commits {
@@ -28,10 +26,8 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     if head.get() < commits || rows != base {
         return Err(format!("{rows} rows at sequence {head}").into());
     }
-    // The store closes with its last handle.
-    drop(main);
-    store.close()?;
-    data::compact(&path, setting)?;
+    store.compact()?;
+    settle();
     let each = (size_of_rows(&path)? - before) as f64 / commits as f64;
     let limit = Goal::AtMost(Measure::Bytes(400.0));
     report.add(Row::limit(ROWS[0], Measure::Bytes(each), limit));

@@ -20,11 +20,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         batch.put(hot, value(3, version)).put(key(4 + version), value(4 + version, 1));
         main.write(batch, CommitOptions::default())?;
     }
-    // The store closes with its last handle.
-    drop(main);
-    store.close()?;
-    data::compact(&path, setting)?;
-    let store = data::open(&path, setting, Durability::Buffered)?;
+    store.compact()?;
 
     let mut want = VERSIONS;
     for version in store.history("main", &hot)? {

@@ -14,14 +14,17 @@ pub(crate) const ROWS: &[&str] = &[ROOT, CHILD, DEEP, OLD];
 const DEPTH: u64 = 100;
 const COMMITS: u64 = 1_000;
 
+/// Reads a key; whether it is there.
+type Get<'a> = &'a dyn Fn(&[u8]) -> Result<bool>;
+
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let n = setting.n;
     let (path, raw_path) = (setting.fresh("withy")?, setting.fresh("rocksdb")?);
     let raw = Raw::open(&raw_path, setting, Durability::Buffered)?;
     let store = data::open(&path, setting, Durability::Buffered)?;
     let old = build(&store, &raw, n)?;
+    store.compact()?;
     store.close()?;
-    data::compact(&path, setting)?;
     raw.compact()?;
 
     let store = data::open(&path, setting, Durability::Buffered)?;
@@ -43,7 +46,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         let mut random = fastrand::Rng::with_seed(round as u64);
         (0..count).map(|_| key(random.u64(0..n))).collect()
     };
-    let sides: [(&'static str, &dyn Fn(&[u8]) -> Result<bool>, f64); 4] = [
+    let sides: [(_, Get<'_>, f64); 4] = [
         (ROOT, &|k| Ok(main.get(k)?.is_some()), 0.95),
         (CHILD, &|k| Ok(child.get(k)?.is_some()), 0.8),
         (DEEP, &|k| Ok(deep.get(k)?.is_some()), 0.5),
@@ -63,7 +66,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn gets(keys: &[[u8; 16]], get: &dyn Fn(&[u8]) -> Result<bool>) -> Result<f64> {
+fn gets(keys: &[[u8; 16]], get: Get<'_>) -> Result<f64> {
     each(keys.len() as u64, || {
         for key in keys {
             if !get(key)? {

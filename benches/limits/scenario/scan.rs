@@ -15,8 +15,8 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let store = data::open(&path, setting, Durability::Buffered)?;
     fill(&store.main()?, n)?;
     raw.fill(n)?;
+    store.compact()?;
     store.close()?;
-    data::compact(&path, setting)?;
     raw.compact()?;
     let main = data::open(&path, setting, Durability::Buffered)?.main()?;
 

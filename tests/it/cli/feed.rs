@@ -8,13 +8,41 @@ fn feed_1_commits_come_in_order_with_their_changes() {
         r#"
 $ withy -q put pear green && withy -q switch -c topic && withy -q put fruit/fig purple && withy -q del pear && withy -q put fruit/fig black
 $ withy feed
+seq:1 ID put pear
+  on main at TIME
+  + pear	green
+seq:2 ID put fruit/fig
+  on topic at TIME
+  + fruit/fig	purple
+seq:3 ID delete pear
+  on topic at TIME
+  - pear
+seq:4 ID put fruit/fig
+  on topic at TIME
+  ~ fruit/fig	black
 $ withy feed --after 3
+seq:4 ID put fruit/fig
+  on topic at TIME
+  ~ fruit/fig	black
 $ withy feed --after latest
 $ withy feed --branch main
+seq:1 ID put pear
+  on main at TIME
+  + pear	green
 $ withy feed --prefix fruit/ -n 1
+seq:2 ID put fruit/fig
+  on topic at TIME
+  + fruit/fig	purple
 $ withy feed --after seq:2 -n 1 --json
+{"seq":3,"id":"ID","parents":[{"seq":2,"id":"ID"}],"branch":"topic","author":"ada","message":"delete pear","time":"TIME","changed":1,"keys":1,"fingerprint":"ID","changes":[{"key":"pear","kind":"deleted","value":null}]}
 $ withy feed --after 99
+! error: read the feed: position 99 is in the future, the newest commit is 4
+[2]
 $ withy feed --after pear
+! error: invalid value 'pear' for '--after <SEQ>': not a sequence such as 120, nor `latest`
+!
+! For more information, try '--help'.
+[2]
 "#,
     );
 }
@@ -25,6 +53,13 @@ fn feed_2_follow_waits_for_what_comes() {
         r#"
 $ withy feed --follow --timeout 0.3
 $ (withy feed --follow -n 2 --after latest > got; echo "ended with $?" >> got) & sleep 0.5; withy -q put pear green; withy -q put plum blue; wait; cat got
+seq:1 ID put pear
+  on main at TIME
+  + pear	green
+seq:2 ID put plum
+  on main at TIME
+  + plum	blue
+ended with 0
 "#,
     );
 }

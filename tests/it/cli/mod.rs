@@ -45,7 +45,8 @@ impl Shell {
 
     /// What a command prints, and its exit code.
     pub(crate) fn run(&self, line: &str) -> (String, i32) {
-        let bin = Path::new(env!("CARGO_BIN_EXE_withy")).parent().expect("the binary is in a directory");
+        let bin =
+            Path::new(env!("CARGO_BIN_EXE_withy")).parent().expect("the binary is in a directory");
         let path = std::env::var("PATH").unwrap_or_default();
         let output = Command::new("sh")
             .args(["-c", line])
@@ -61,8 +62,7 @@ impl Shell {
             text.push_str("%\n");
         }
         for error in self.normal(&String::from_utf8_lossy(&output.stderr)).lines() {
-            text.push_str("! ");
-            text.push_str(error);
+            text.push_str(format!("! {error}").trim_end());
             text.push('\n');
         }
         (text, output.status.code().unwrap_or(-1))
@@ -83,7 +83,11 @@ impl Shell {
                 got.push_str(&format!("[{code}]\n"));
             }
         }
-        assert_eq!(got, written, "the session went like this:\n{got}");
+        let differs = got.lines().zip(written.lines()).find(|(got, written)| got != written);
+        assert!(
+            got == written,
+            "the session went like this:\n{got}\nfirst difference: {differs:?}"
+        );
     }
 
     /// Replaces ids, times and the directory.
@@ -132,7 +136,8 @@ fn time_len(text: &str) -> usize {
     if !fits {
         return 0;
     }
-    let fraction = bytes[shape.len()..].iter().take_while(|b| **b == b'.' || b.is_ascii_digit()).count();
+    let fraction =
+        bytes[shape.len()..].iter().take_while(|b| **b == b'.' || b.is_ascii_digit()).count();
     let end = shape.len() + fraction;
     if bytes.get(end) == Some(&b'Z') { end + 1 } else { 0 }
 }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use withy::exchange::{LoadOptions, load};
-use withy::{
-    Batch, CommitOptions, Error, ErrorKind, FeedOptions, Read as _, Result, Seq, Store,
-};
+use withy::{Batch, CommitOptions, Error, ErrorKind, FeedOptions, Read as _, Result, Seq, Store};
 
 use super::state;
 use crate::support::{Scratch, must_branch, must_fail, must_put};
@@ -47,13 +45,13 @@ fn must_equal_puts(store: &Store, loaded: &str, from: &str, rows: Vec<Result<Pai
 #[test]
 fn bulk_rows_in_any_order_are_as_if_put_one_by_one() {
     let mut store = Scratch::new();
-    let main = store.main().expect("main");
     let mut old = Batch::new();
     for number in (0..40_000).step_by(7) {
         let (key, value) = row(number, number % 2).expect("a row");
         old.put(key, value);
     }
-    main.write(old, CommitOptions::default()).expect("it is written");
+    let written = store.main().expect("main").write(old, CommitOptions::default());
+    written.expect("it is written");
 
     let mut random = fastrand::Rng::with_seed(1);
     let sorted: Vec<u64> = (0..30_000).collect();
@@ -61,7 +59,8 @@ fn bulk_rows_in_any_order_are_as_if_put_one_by_one() {
     random.shuffle(&mut shuffled);
     let repeated: Vec<u64> = (0..30_000).map(|_| random.u64(0..20_000)).collect();
     let two_runs: Vec<u64> = (0..30_000).step_by(2).chain((0..30_000).step_by(3)).collect();
-    let orders = [("sorted", sorted), ("shuffled", shuffled), ("repeated", repeated), ("runs", two_runs)];
+    let orders =
+        [("sorted", sorted), ("shuffled", shuffled), ("repeated", repeated), ("runs", two_runs)];
     for (name, order) in orders {
         // The smaller budget makes runs in a file, and streams what is sorted at first.
         for memory in [usize::MAX >> 1, 200_000] {
@@ -70,7 +69,11 @@ fn bulk_rows_in_any_order_are_as_if_put_one_by_one() {
             let options = LoadOptions::default().from("main").memory(memory).message(name);
             let done = load(&store, &branch, rows(), options).expect("it is loaded");
             let different = order.iter().collect::<std::collections::BTreeSet<_>>().len() as u64;
-            assert_eq!((done.rows, done.duplicates), (order.len() as u64, order.len() as u64 - different), "{branch}");
+            assert_eq!(
+                (done.rows, done.duplicates),
+                (order.len() as u64, order.len() as u64 - different),
+                "{branch}"
+            );
             assert_eq!(store.commit(&branch).expect("the commit").message, name);
             must_equal_puts(&store, &branch, "main", rows());
         }
@@ -95,9 +98,18 @@ fn bulk_the_next_commit_goes_on_from_the_load() {
     let events = store.feed(Seq::ROOT, FeedOptions::default()).expect("the feed opens");
     let counts: Vec<usize> = events.map(|e| e.expect("an event").changes.len()).collect();
     assert_eq!(counts, [20_000, 1], "the feed tells the load as one commit");
-    let again = load(&store, "main", (0..20_000).map(|n| row(n, u64::from(n != 5))), LoadOptions::default());
+    let again = load(
+        &store,
+        "main",
+        (0..20_000).map(|n| row(n, u64::from(n != 5))),
+        LoadOptions::default(),
+    );
     let again = again.expect("it is loaded").commit.seq().expect("one row differs");
-    assert_eq!(store.commit(&format!("seq:{again}")).expect("it").changes, 1, "equal rows are dropped");
+    assert_eq!(
+        store.commit(&format!("seq:{again}")).expect("it").changes,
+        1,
+        "equal rows are dropped"
+    );
     store.undo().expect("the load is undone");
     assert_eq!(main.get(&key).expect("it is read").as_deref(), Some(&b"new"[..]));
 }
@@ -113,7 +125,7 @@ fn bulk_values_of_every_size_are_kept() {
     });
     load(&store, "new", rows, LoadOptions::default().from("main").memory(1 << 20)).expect("loaded");
     let view = store.view("new").expect("the branch");
-    for n in [0, 1, 2, 3, 4, 5, 598, 599] {
+    for n in [0_usize, 1, 2, 3, 4, 5, 598, 599] {
         let got = view.get(&n.to_be_bytes()).expect("it is read");
         assert_eq!(got, Some(value(n)), "row {n}");
     }

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod git;
+mod git_damage;
 mod git_names;
 mod git_tree;
 mod real;

@@ -98,7 +98,6 @@ fn cli_5_real_history_is_imported_read_exported_and_read_by_git() {
     assert!(done.notes.is_empty(), "everything is kept: {:?}", done.notes);
     assert!(took < Duration::from_secs(20), "imported in {took:?}, the limit is 20 s");
     let marks = String::from_utf8(marks).expect("text");
-    check_sample(&store, &marks, &sample);
     store.reopen();
     check_sample(&store, &marks, &sample);
     let exported = must_export(&store);

@@ -15,8 +15,17 @@ use crate::support::{Scratch, must_branch, must_fail, must_get, must_put, rows};
 fn odd_rows(store: &Store) {
     let main = store.main().expect("main");
     let all: Vec<u8> = (0..=255).collect();
-    let odd: [&[u8]; 9] =
-        [b"", b"text", "\u{e4}\u{1f350}".as_bytes(), &all, b"a,b\tc", b"\"q\"", b"x\r\ny\n", b" pad ", b"\\n\0"];
+    let odd: [&[u8]; 9] = [
+        b"",
+        b"text",
+        "\u{e4}\u{1f350}".as_bytes(),
+        &all,
+        b"a,b\tc",
+        b"\"q\"",
+        b"x\r\ny\n",
+        b" pad ",
+        b"\\n\0",
+    ];
     for (n, bytes) in odd.iter().enumerate() {
         let key = [n.to_string().as_bytes(), bytes].concat();
         main.put(key, *bytes).expect("it is put");
@@ -63,8 +72,12 @@ fn cli_5_a_bad_line_is_named_and_nothing_is_left() {
     let good = "{\"key\":\"a\",\"value\":\"1\"}\n";
     let cases = [
         ("{\"key\":\"b\"}", ErrorKind::Invalid, "line 30001: there is no value"),
-        ("{", ErrorKind::Invalid, "line 30001: EOF while parsing an object (column 2)"),
-        ("{\"key_hex\":\"\",\"value\":\"\"}", ErrorKind::Limit, "line 30001: key is empty, the shortest has 1 byte"),
+        ("{", ErrorKind::Invalid, "line 30001: EOF while parsing an object (column 1)"),
+        (
+            "{\"key_hex\":\"\",\"value\":\"\"}",
+            ErrorKind::Limit,
+            "line 30001: key is empty, the shortest has 1 byte",
+        ),
     ];
     for (bad, kind, want) in cases {
         let text = format!("{}{bad}\n{good}", good.repeat(30_000));
@@ -76,7 +89,8 @@ fn cli_5_a_bad_line_is_named_and_nothing_is_left() {
         }
     }
     let table = "id,colour\npear,green\nplum\n";
-    let done = import_csv(&store, "main", table.as_bytes(), &CsvOptions::default(), Default::default());
+    let done =
+        import_csv(&store, "main", table.as_bytes(), &CsvOptions::default(), Default::default());
     let error = must_fail(done, ErrorKind::Invalid);
     assert_eq!(error.to_string(), "line 3: 1 cells where the header has 2");
     assert_eq!(state(&store), before, "nothing is left of the table");
@@ -94,7 +108,10 @@ fn cli_5_rows_become_one_commit_on_the_branch() {
     assert_eq!((done.rows, done.duplicates, done.bytes), (3, 1, text.len() as u64));
     let commit = store.commit("main").expect("main");
     assert_eq!(done.commit.seq(), Some(commit.seq));
-    assert_eq!((commit.author.as_str(), commit.message.as_str(), commit.changes), ("Ann", "table", 2));
+    assert_eq!(
+        (commit.author.as_str(), commit.message.as_str(), commit.changes),
+        ("Ann", "table", 2)
+    );
     let want = [("a", "2"), ("b", "3"), ("kept", "1")].map(|(k, v)| (k.into(), v.into()));
     assert_eq!(rows(&main), want, "the last of a key wins, the rest stays");
     assert_eq!(must_get(&store.view("side").expect("side"), "a"), None, "other branches stay");
@@ -115,7 +132,7 @@ fn cli_5_tables_become_objects_and_come_back() {
     import_csv(&store, "main", table.as_bytes(), &shape, Default::default()).expect("taken");
     let view = store.view("main").expect("main");
     let pear = must_get(&view, "7").expect("the row");
-    assert_eq!(pear, r#"{\"name\":\"pear\",\"note\":\"green, \\\"mostly\\\"\"}"#.replace(r#"\\\""#, r#"\\\""#));
+    assert_eq!(pear, r#"{\"name\":\"pear\",\"note\":\"green, \\\"mostly\\\"\"}"#);
     let mut out = Vec::new();
     export_csv(&view, &mut out, &shape, CsvExport::default()).expect("exported");
     let want = "id,name,note\n7,pear,\"green, \"\"mostly\"\"\"\n9,plum,\n";
