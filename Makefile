@@ -16,13 +16,13 @@ help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install or name what is missing: libclang, a C++ compiler, git, xz
-	@scripts/setup.sh
+	@bash scripts/setup.sh
 
 build: setup ## Build the command line
 	@$(CARGO) build --release --locked
 
 demo: build ## Import this repository's own history and walk through the store
-	@scripts/demo.sh
+	@bash scripts/demo.sh
 
 test: setup fmt-check clippy it doc bench-build ## Everything that must pass: style, lints, tests, docs, benches compiled
 

@@ -39,6 +39,7 @@ shown() {
     awk -v most="$lines" -v scratch="$scratch/" '
         { at = index($0, scratch) }
         at { $0 = substr($0, 1, at - 1) substr($0, at + length(scratch)) }
+        length($0) > 100 { $0 = substr($0, 1, 97) "..." }
         NR <= most { print "  " $0 }
         END { if (NR > most) printf "  ... and %d lines more\n", NR - most }'
 }

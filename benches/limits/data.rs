@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DataBlockIndexType,
-    OptimisticTransactionDB, OptimisticTransactionOptions, Options, WriteOptions,
-};
+use rocksdb::{OptimisticTransactionDB, OptimisticTransactionOptions, WriteOptions};
 use withy::{Batch, Branch, CommitOptions, Committed, Durability, Read, Seq, Store};
 
 use crate::harness::{Result, Setting};
+use crate::settings::Settings;
 
 /// Rows of one commit while a store is filled.
 pub(crate) const FILL: u64 = 1_000;
@@ -76,27 +74,6 @@ pub(crate) fn check(view: &impl Read, i: u64, version: Option<u64>) -> Result<()
     }
 }
 
-/// What withy sets for every database and family.
-fn settings(mut table: BlockBasedOptions, setting: &Setting) -> Options {
-    table.set_block_cache(&Cache::new_lru_cache(setting.cache));
-    table.set_format_version(5);
-    let mut options = Options::default();
-    options.set_memtable_whole_key_filtering(true);
-    options.set_memtable_prefix_bloom_ratio(0.02);
-    options.set_max_background_jobs(2);
-    options.set_max_total_wal_size(256 << 20);
-    options.set_stats_dump_period_sec(0);
-    options.set_stats_persist_period_sec(0);
-    options.set_skip_stats_update_on_db_open(true);
-    options.set_write_buffer_size(32 << 20);
-    options.set_max_write_buffer_number(3);
-    options.set_max_write_buffer_size_to_maintain(1 << 20);
-    options.set_compression_type(DBCompressionType::Lz4);
-    options.set_level_compaction_dynamic_level_bytes(true);
-    options.set_block_based_table_factory(&table);
-    options
-}
-
 /// RocksDB with the settings that withy gives its family `head`.
 pub(crate) struct Raw {
     pub(crate) db: OptimisticTransactionDB,
@@ -104,11 +81,15 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    pub(crate) fn open(path: &Path, setting: &Setting, durability: Durability) -> Result<Self> {
-        let mut table = BlockBasedOptions::default();
-        table.set_bloom_filter(10.0, false);
-        table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
-        let mut options = settings(table, setting);
+    /// A new database with the settings of this store.
+    pub(crate) fn like(
+        store: &Store,
+        path: &Path,
+        setting: &Setting,
+        durability: Durability,
+    ) -> Result<Self> {
+        let settings = Settings::of(&database_of(store.path())?)?;
+        let mut options = settings.family("head", setting.cache)?;
         options.create_if_missing(true);
         let mut write = WriteOptions::default();
         write.set_sync(durability == Durability::Sync);
@@ -156,36 +137,6 @@ impl Raw {
             Err(format!("rocksdb: row {i} is not in version {version}").into())
         }
     }
-}
-
-/// The families of a store's database, with withy's own settings, to open it without withy. The options
-/// file cannot stand in for this: it does not bring the Bloom filters back.
-pub(crate) fn families(
-    database: &Path,
-    setting: &Setting,
-) -> Result<(Options, Vec<ColumnFamilyDescriptor>)> {
-    let options = settings(BlockBasedOptions::default(), setting);
-    let mut families = Vec::new();
-    for name in DB::list_cf(&options, database)? {
-        let mut table = BlockBasedOptions::default();
-        let old = matches!(name.as_str(), "history" | "log");
-        if old {
-            table.set_block_size(16 << 10);
-        } else {
-            table.set_bloom_filter(10.0, false);
-        }
-        if name == "head" {
-            table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
-        }
-        let mut options = settings(table, setting);
-        if name == "blob" {
-            options.set_enable_blob_files(true);
-            options.set_min_blob_size(4 << 10);
-            options.set_blob_compression_type(DBCompressionType::Lz4);
-        }
-        families.push(ColumnFamilyDescriptor::new(name, options));
-    }
-    Ok((options, families))
 }
 
 /// The directory of the database in a store.

@@ -141,13 +141,20 @@ impl Row {
         }
     }
 
-    /// withy here against itself at another size, both as the time of one operation.
-    pub(crate) fn growth(name: &'static str, here: f64, small: (&str, f64), goal: f64) -> Self {
+    /// withy here against itself at another size, both as the time of one operation; `ratio` is how
+    /// many times as long it takes here.
+    pub(crate) fn growth(
+        name: &'static str,
+        here: f64,
+        there: (&str, f64),
+        ratio: f64,
+        goal: f64,
+    ) -> Self {
         Self {
             name,
             withy: Measure::Time(here),
-            against: Some((small.0.to_owned(), Measure::Time(small.1))),
-            ratio: Some(here / small.1),
+            against: Some((there.0.to_owned(), Measure::Time(there.1))),
+            ratio: Some(ratio),
             goal: Goal::Within(goal),
         }
     }

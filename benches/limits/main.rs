@@ -13,6 +13,7 @@
 mod data;
 mod harness;
 mod scenario;
+mod settings;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

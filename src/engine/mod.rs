@@ -89,6 +89,11 @@ pub(crate) struct WriteSet(WriteBatchWithTransaction<true>);
 impl Engine {
     /// Opens the database in this directory.
     pub(crate) fn open(path: &Path, options: &EngineOptions, owner: Option<Owner>) -> Result<Self> {
+        if options.mode != Mode::Create && !path.join("CURRENT").exists() {
+            let text = format!("the database in {} is missing", path.display());
+            return Err(Error::new(ErrorKind::Corrupt, text)
+                .with_hint("the store is damaged; restore a backup"));
+        }
         let base = options.database();
         let families = || options.families();
         let db = match options.mode {

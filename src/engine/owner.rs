@@ -15,7 +15,15 @@ pub(crate) const LOCK_FILE: &str = "withy.lock";
 const POLL: Duration = Duration::from_millis(20);
 
 /// Held for as long as the store is open for writing.
-pub(crate) struct Owner(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub(crate) struct Owner(File);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started at this moment shares the open file,
+        // and with it the lock, until it runs its own program.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Owner {
     /// Takes the lock, waiting for as long as told.

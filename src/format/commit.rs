@@ -131,21 +131,39 @@ impl Parts {
 }
 
 /// Hashes the canonical form of a commit: the stored changes, then header fields in a fixed order.
-pub(crate) struct IdHasher(blake3::Hasher);
+#[derive(Default)]
+pub(crate) struct IdHasher {
+    /// What there is of a short record, to be hashed in one call.
+    short: Vec<u8>,
+    long: Option<Box<blake3::Hasher>>,
+}
 
 impl IdHasher {
     pub(crate) fn new() -> Self {
-        Self(blake3::Hasher::new())
+        Self::default()
     }
 
     /// Takes the changes, part by part.
     pub(crate) fn part(&mut self, part: &[u8]) {
-        self.0.update(part);
+        const SHORT: usize = 1 << 10;
+        match &mut self.long {
+            Some(hasher) => {
+                hasher.update(part);
+            }
+            None if self.short.len() + part.len() <= SHORT => self.short.extend_from_slice(part),
+            None => {
+                let hasher = self.long.insert(Box::default());
+                hasher.update(&self.short).update(part);
+                self.short.clear();
+            }
+        }
     }
 
     /// Ends with all of the header but the id, the line, the branch and where the changes are.
     pub(crate) fn finish(mut self, seq: Seq, header: &Header) -> CommitId {
-        let mut tail = Vec::with_capacity(256);
+        let start = self.short.len();
+        self.short.reserve(256);
+        let tail = &mut self.short;
         tail.extend_from_slice(&seq.get().to_be_bytes());
         tail.extend_from_slice(&(header.parents.len() as u64).to_be_bytes());
         header.parents.iter().for_each(|p| tail.extend_from_slice(&p.id));
@@ -154,13 +172,13 @@ impl IdHasher {
             out.extend_from_slice(&(t.len() as u64).to_be_bytes());
             out.extend_from_slice(t.as_bytes());
         };
-        text(&mut tail, &header.author);
-        text(&mut tail, &header.message);
+        text(tail, &header.author);
+        text(tail, &header.message);
         match &header.origin {
             None => tail.push(0),
             Some(o) => {
                 tail.push(1);
-                text(&mut tail, &o.committer);
+                text(tail, &o.committer);
                 for (seconds, offset) in [o.authored, o.committed] {
                     tail.extend_from_slice(&seconds.to_be_bytes());
                     tail.extend_from_slice(&offset.to_be_bytes());
@@ -171,11 +189,14 @@ impl IdHasher {
         tail.extend_from_slice(&header.keys.to_be_bytes());
         tail.extend_from_slice(&header.changes.to_be_bytes());
         // The length comes last, so where the changes end and the header starts is never in doubt.
-        let len = tail.len() as u64;
+        let len = (tail.len() - start) as u64;
         tail.extend_from_slice(&len.to_be_bytes());
         tail.extend_from_slice(b"withy commit 1\n");
-        self.0.update(&tail);
-        CommitId::from_bytes(*self.0.finalize().as_bytes())
+        let id = match self.long {
+            Some(mut hasher) => hasher.update(&self.short).finalize(),
+            None => blake3::hash(&self.short),
+        };
+        CommitId::from_bytes(*id.as_bytes())
     }
 }
 
@@ -225,6 +246,14 @@ pub(crate) fn read_changes(mut bytes: &[u8], mut each: impl FnMut(Change)) -> Re
 
 /// The summand of one key in the fingerprint of a content.
 pub(crate) fn fingerprint_of(key: &[u8], value: &ValueHash) -> [u64; 4] {
+    // One call on one short buffer is much cheaper than a hasher that is fed twice.
+    const SHORT: usize = 256;
+    let mut buffer = [0; 32 + SHORT];
+    buffer[..32].copy_from_slice(value.as_bytes());
+    if let Some(rest) = buffer.get_mut(32..32 + key.len()) {
+        rest.copy_from_slice(key);
+        return words(blake3::hash(&buffer[..32 + key.len()]).as_bytes());
+    }
     let mut hasher = blake3::Hasher::new();
     hasher.update(value.as_bytes());
     hasher.update(key);

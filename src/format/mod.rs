@@ -22,6 +22,8 @@
 //! All numbers in keys are big-endian, so keys sort as numbers do. Every value starts with a version.
 
 pub(crate) mod commit;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod keys;
 pub(crate) mod record;
 pub(crate) mod refs;

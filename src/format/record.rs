@@ -6,11 +6,13 @@ use super::Corrupt;
 
 /// Version of every record that starts with one.
 const VERSION: u8 = 1;
-/// No stored record comes near this size; a longer length in one is a fault, not an allocation.
-const LIMIT: usize = 256 << 20;
+type Config<const LIMIT: usize> =
+    config::Configuration<config::LittleEndian, config::Varint, config::Limit<LIMIT>>;
 
-const CONFIG: config::Configuration<config::LittleEndian, config::Varint, config::Limit<LIMIT>> =
-    config::standard().with_limit::<LIMIT>();
+/// What is read may take this much memory. A longer length in a record is a fault, not an allocation.
+const fn within<const LIMIT: usize>() -> Config<LIMIT> {
+    config::standard().with_limit::<LIMIT>()
+}
 
 /// A type that can be read from a record.
 pub(crate) trait Stored: Decode<()> {}
@@ -18,8 +20,7 @@ impl<T: Decode<()>> Stored for T {}
 
 /// Appends the encoding of a value, without a version.
 pub(crate) fn append(value: &impl Encode, out: &mut Vec<u8>) {
-    bincode::encode_into_std_write(value, out, CONFIG)
-        .expect("a record is in memory and within the limit, and a Vec takes all bytes");
+    bincode::encode_into_std_write(value, out, config::standard()).expect("a Vec takes all bytes");
 }
 
 /// The encoding of a record, version first.
@@ -42,11 +43,14 @@ pub(crate) fn strip_version<'a>(
 
 /// Reads one value off the front of `bytes`; also says how many bytes it took.
 pub(crate) fn read<T: Stored>(record: &'static str, bytes: &[u8]) -> Result<(T, usize), Corrupt> {
-    bincode::decode_from_slice(bytes, CONFIG).map_err(|_| Corrupt {
-        record,
-        at: 0,
-        want: "complete record",
-    })
+    // In memory no stored value takes 64 times the bytes that it is read from, small ones aside.
+    let read = match bytes.len() {
+        0..=0x1000 => bincode::decode_from_slice(bytes, within::<{ 256 << 10 }>()),
+        0x1001..=0x1_0000 => bincode::decode_from_slice(bytes, within::<{ 4 << 20 }>()),
+        0x1_0001..=0x10_0000 => bincode::decode_from_slice(bytes, within::<{ 64 << 20 }>()),
+        _ => bincode::decode_from_slice(bytes, within::<{ 256 << 20 }>()),
+    };
+    read.map_err(|_| Corrupt { record, at: 0, want: "complete record" })
 }
 
 /// Reads a whole record, version first; nothing may follow it.

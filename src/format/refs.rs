@@ -151,3 +151,120 @@ pub(crate) mod pin {
     pub(crate) const LINE: u8 = b'l';
     pub(crate) const TAG: u8 = b't';
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::record;
+
+    /// The bytes of a record, and that they read back as what was written.
+    fn golden<T: record::Stored + Encode + PartialEq + std::fmt::Debug>(value: &T) -> Vec<u8> {
+        let bytes = record::encode(value);
+        assert_eq!(record::decode::<T>("record", &bytes).as_ref(), Ok(value), "it reads back");
+        bytes
+    }
+
+    fn branch() -> BranchRecord {
+        BranchRecord {
+            line: 3,
+            parent: Some("main".into()),
+            created_seq: 300,
+            created: 1_000,
+            description: "d".into(),
+            creator: "ann".into(),
+        }
+    }
+
+    const BRANCH: &[u8] = b"\x03\x01\x04main\xFB\x2C\x01\xFB\xD0\x07\x01d\x03ann";
+    const TAG: &[u8] = b"\x03\xFB\x2C\x01\x01\x00\x03ann";
+
+    fn tag() -> TagRecord {
+        let at = At { line: 3, seq: 300 };
+        TagRecord { at, created: -1, description: String::new(), creator: "ann".into() }
+    }
+
+    #[test]
+    fn golden_branches_and_tags() {
+        assert_eq!(golden(&branch()), [b"\x01", BRANCH].concat(), "a branch");
+        let root = BranchRecord { line: 0, parent: None, ..branch() };
+        assert_eq!(golden(&root)[..4], [1, 0, 0, 0xFB], "a branch without a parent");
+        assert_eq!(golden(&tag()), [b"\x01", TAG].concat(), "a tag");
+    }
+
+    #[test]
+    fn golden_lines_and_layers() {
+        let at = |line, seq| At { line, seq };
+        let line =
+            LineRecord { fork: Some(at(2, 9)), layers: vec![at(2, 9), at(0, 300)], layer_rows: 0 };
+        assert_eq!(golden(&line), [1, 1, 2, 9, 2, 2, 9, 0, 0xFB, 44, 1, 0], "a line");
+        let layer = LineRecord { fork: None, layers: Vec::new(), layer_rows: 70_000 };
+        assert_eq!(golden(&layer), [1, 0, 0, 0xFC, 0x70, 0x11, 1, 0], "the line of a read layer");
+        assert_eq!(golden(&LayerRecord { line: 7 }), [1, 7], "a read layer");
+        assert_eq!(golden(&vec![at(1, 2), at(3, 300)]), [1, 2, 1, 2, 3, 0xFB, 44, 1], "a merge");
+    }
+
+    #[test]
+    fn golden_operations() {
+        let edits = vec![
+            RefEdit {
+                name: RefName::Branch("b".into()),
+                before: None,
+                after: Some(RefState::Branch(branch(), 301)),
+            },
+            RefEdit {
+                name: RefName::Tag("t".into()),
+                before: Some(RefState::Tag(tag())),
+                after: None,
+            },
+            RefEdit {
+                name: RefName::Active,
+                before: Some(RefState::Active("a".into())),
+                after: Some(RefState::Active("b".into())),
+            },
+        ];
+        let entry = |kind, edits| OperationRecord {
+            kind,
+            time: 1_000,
+            author: "ann".into(),
+            what: "w".into(),
+            since: 5,
+            edits,
+        };
+        let said = b"\xFB\xD0\x07\x03ann\x01w\x05";
+        let mut want = [&b"\x01\x00"[..], said, b"\x03"].concat();
+        want.extend([b"\x00\x01b\x00\x01\x00", BRANCH, b"\xFB\x2D\x01"].concat());
+        want.extend([b"\x01\x01t\x01\x01", TAG, b"\x00"].concat());
+        want.extend(b"\x02\x01\x02\x01a\x01\x02\x01b");
+        assert_eq!(golden(&entry(OpKind::Do, edits)), want, "an operation");
+        let at = |seq, step| OpAt { seq, step };
+        let undo = OpKind::Undo { target: at(5, 0), next: Some(at(4, 2)), redo: None };
+        let want = [&b"\x01\x01\x05\x00\x01\x04\x02\x00"[..], said, b"\x00"].concat();
+        assert_eq!(golden(&entry(undo, Vec::new())), want, "an undo");
+        let redo = OpKind::Redo { target: at(5, 1), redo: Some(at(4, 3)) };
+        let want = [&b"\x01\x02\x05\x01\x01\x04\x03"[..], said, b"\x00"].concat();
+        assert_eq!(golden(&entry(redo, Vec::new())), want, "a redo");
+    }
+
+    #[test]
+    fn golden_index_blocks() {
+        let block = IndexRecord { before: 4096, deltas: vec![300, 1, 2] };
+        assert_eq!(golden(&block), [1, 0xFB, 0, 16, 3, 0xFB, 44, 1, 1, 2], "commits of a line");
+        let ids = IdsRecord { ids: vec![(0x0102_0304_0506_0708, 9), (u64::MAX, 300)] };
+        let mut want = vec![1, 2, 0xFD, 8, 7, 6, 5, 4, 3, 2, 1, 9, 0xFD];
+        want.extend([0xFF; 8]);
+        want.extend([0xFB, 44, 1]);
+        assert_eq!(golden(&ids), want, "ids of commits");
+    }
+
+    #[test]
+    fn golden_meta_rows() {
+        assert_eq!(golden(&1_u32), [1, 1], "the format");
+        let store = StoreRecord { id: [7; 16], created: 1_000, blob_threshold: 16_384 };
+        let want = [&[1], &[7; 16][..], &[0xFB, 0xD0, 7, 0xFB, 0, 0x40]].concat();
+        assert_eq!(golden(&store), want, "what is fixed when a store is made");
+        assert_eq!(golden(&"main".to_owned()), b"\x01\x04main", "the active branch, and a setting");
+        assert_eq!(golden(&300_u64), [1, 0xFB, 44, 1], "how far the index goes");
+        let import = ImportRecord { first_line: 7, first_seq: 300 };
+        assert_eq!(golden(&import), [1, 7, 0xFB, 44, 1], "an import that is being written");
+    }
+}

@@ -5,7 +5,7 @@
 //! place that the side reaches on it. (The idea is that of painting down to common ancestors, as in
 //! git's `commit-reach`, at the grain of lines.)
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::{Graph, Place};
 use crate::error::Result;
@@ -67,6 +67,15 @@ struct Walk {
     /// Places of the walkers in the heap that the other side does not reach, as far as known.
     alone: BTreeMap<(LineId, Side), Vec<Seq>>,
     alone_count: usize,
+    merges: BTreeMap<(LineId, Side), Merges>,
+}
+
+/// The merges of a line that a side comes to next, newest first, read a group at a time.
+#[derive(Default)]
+struct Merges {
+    ready: VecDeque<(Seq, Vec<Place>)>,
+    read: usize,
+    ended: bool,
 }
 
 impl Walk {
@@ -192,7 +201,8 @@ impl Graph {
                 Ok(())
             }
             Event::Merge => {
-                for parent in self.further_parents(line, seq)? {
+                let merge = walk.merges.get_mut(&(line, side)).and_then(|m| m.ready.pop_front());
+                for parent in merge.map(|(_, parents)| parents).unwrap_or_default() {
                     walk.push((parent.seq, parent.line, side, Event::Arrive { common }));
                 }
                 self.next_event(walk, line, Seq::new(seq.get() - 1), side)
@@ -210,7 +220,7 @@ impl Graph {
 
     /// Sends a walker to the next merge at or below a place of its line, or to its fork.
     fn next_event(&self, walk: &mut Walk, line: LineId, seq: Seq, side: Side) -> Result<()> {
-        if let Some(merge) = self.merge_at_or_before(line, seq)? {
+        if let Some(merge) = self.next_merge(walk, line, seq, side)? {
             walk.push((merge, line, side, Event::Merge));
         } else if let Some(fork) = self.line(line)?.fork {
             walk.push((fork.seq, line, side, Event::Fork));
@@ -252,27 +262,36 @@ impl Graph {
         Ok(None)
     }
 
-    /// The newest merge of a line at or before a sequence.
-    fn merge_at_or_before(&self, line: LineId, seq: Seq) -> Result<Option<Seq>> {
-        let lower = keys::merge(line, Seq::ROOT);
-        let upper = keys::merge(line.next(), Seq::ROOT);
-        let mut rows = self.engine().iter(Family::Refs, &lower, Some(&upper));
-        rows.seek_for_prev(&keys::merge(line, seq));
-        match rows.current()? {
-            Some((key, _)) => Ok(Some(Seq::new(keys::number_at(key, 9)?))),
-            None => Ok(None),
-        }
-    }
-
-    /// The parents of a merge after the first.
-    fn further_parents(&self, line: LineId, seq: Seq) -> Result<Vec<Place>> {
-        match self.engine().get(Family::Refs, &keys::merge(line, seq))? {
-            Some(row) => {
-                let parents: Vec<At> = record::decode("merge", &row)?;
-                Ok(parents.into_iter().map(Place::from).collect())
+    /// The newest merge of a line at or before a sequence, where a side goes down.
+    fn next_merge(
+        &self,
+        walk: &mut Walk,
+        line: LineId,
+        seq: Seq,
+        side: Side,
+    ) -> Result<Option<Seq>> {
+        /// Merges read at once, first and at most; few walks need many.
+        const GROUP: (usize, usize) = (4, 1024);
+        let merges = walk.merges.entry((line, side)).or_default();
+        if merges.ready.is_empty() && !merges.ended {
+            let lower = keys::merge(line, Seq::ROOT);
+            let upper = keys::merge(line.next(), Seq::ROOT);
+            let mut rows = self.engine().iter(Family::Refs, &lower, Some(&upper));
+            rows.seek_for_prev(&keys::merge(line, seq));
+            let group = merges.read.clamp(GROUP.0, GROUP.1);
+            while merges.ready.len() < group {
+                let Some((key, value)) = rows.current()? else {
+                    merges.ended = true;
+                    break;
+                };
+                let parents: Vec<At> = record::decode("merge", value)?;
+                let at = Seq::new(keys::number_at(key, 9)?);
+                merges.ready.push_back((at, parents.into_iter().map(Place::from).collect()));
+                rows.prev();
             }
-            None => Ok(Vec::new()),
+            merges.read += merges.ready.len();
         }
+        Ok(merges.ready.front().map(|(seq, _)| *seq))
     }
 
     /// The commits of some runs, oldest first.

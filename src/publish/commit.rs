@@ -65,6 +65,24 @@ impl Publisher {
         options: CommitOptions,
         seen: Option<Seen<'_>>,
     ) -> Result<Committed> {
+        let timer = self.counters.begin();
+        let done = if seen.is_some() && writes.is_empty() && !options.allow_empty {
+            // It has only read: nothing is in its way, not even that its branch is gone.
+            Ok(Committed::Unchanged)
+        } else {
+            self.commit_writes(branch, writes, options, seen)
+        };
+        timer.end(&done);
+        done
+    }
+
+    fn commit_writes(
+        &self,
+        branch: &BranchName,
+        writes: &BTreeMap<Vec<u8>, Write>,
+        options: CommitOptions,
+        seen: Option<Seen<'_>>,
+    ) -> Result<Committed> {
         let author = options.author.as_deref().unwrap_or(&self.settings.author);
         check_text("author", author, MAX_AUTHOR_LEN)?;
         check_text("message", &options.message, MAX_MESSAGE_LEN)?;
@@ -85,8 +103,14 @@ impl Publisher {
             Some(seen) => (Some(seen.at), None, newest()?),
             None => (None, None, newest()?),
         };
-        if let Some(base) = base {
-            self.check_conflicts(branch, line, base, &wanted, &old)?;
+        let check = |rows: &[Option<Found<'_>>]| match base {
+            Some(base) => self.check_conflicts(branch, line, base, &wanted, rows),
+            None => Ok(()),
+        };
+        if let Err(e) = check(&old) {
+            // Rows that were tracked may not be the newest ones, and all keys are to be named.
+            check(&newest()?)?;
+            return Err(e);
         }
         let mut edits = Vec::with_capacity(writes.len());
         let mut replaced = Vec::with_capacity(writes.len());
@@ -100,6 +124,10 @@ impl Publisher {
             }
         }
         if edits.is_empty() && !options.allow_empty {
+            // Nothing goes through RocksDB, which would see what was written since it was tracked.
+            if tracked.is_some() {
+                check(&newest()?)?;
+            }
             return Ok(Committed::Unchanged);
         }
         let time = self.time(writer);
@@ -123,9 +151,7 @@ impl Publisher {
             // A row was written since it was tracked, or RocksDB has forgotten too much to tell. The
             // rows themselves decide: without a conflict they are those that the set was made from.
             Some(Err(CommitFault::Undecided)) => {
-                if let Some(base) = base {
-                    self.check_conflicts(branch, line, base, &wanted, &newest()?)?;
-                }
+                check(&newest()?)?;
                 self.engine().write(set)?;
             }
         }

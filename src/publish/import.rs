@@ -359,6 +359,10 @@ impl ImportSession<'_> {
             publisher.graph.indexed();
         }
         self.ended = written.is_some();
+        if self.ended {
+            // The files were moved into the store; if the directory stays, the next open removes it.
+            let _ = remove_leftovers(publisher.engine().path());
+        }
         drop(self);
         written.map_or(Ok(()), |(_, write)| publisher.sync.wait(publisher.engine(), write))
     }
@@ -366,9 +370,10 @@ impl ImportSession<'_> {
     /// Removes everything that the session has written.
     fn take_back(&mut self) -> Result<()> {
         let publisher = self.publisher;
+        // First the files: on a full disk they make the room that the rest needs.
+        remove_leftovers(publisher.engine().path())?;
         publisher.engine().check()?;
         recover(publisher.engine())?;
-        remove_leftovers(publisher.engine())?;
         publisher.graph.reload()?;
         publisher.refs.moved();
         self.writer.latest = self.before;

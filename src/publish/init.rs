@@ -1,5 +1,7 @@
 //! The first rows of a store, and what an interrupted import left behind.
 
+use std::path::Path;
+
 use crate::clock::Timestamp;
 use crate::engine::{Engine, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
@@ -128,8 +130,8 @@ pub(crate) fn drop_unfinished(engine: &Engine) -> Result<()> {
 pub(super) const BULK_DIR: &str = "bulk";
 
 /// Removes files that a bulk load left behind.
-pub(crate) fn remove_leftovers(engine: &Engine) -> Result<()> {
-    match std::fs::remove_dir_all(engine.path().join(BULK_DIR)) {
+pub(crate) fn remove_leftovers(store: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(store.join(BULK_DIR)) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::new(ErrorKind::Io, "cannot remove the files of an unfinished bulk load")
                 .because(e))

@@ -6,6 +6,7 @@
 mod bulk;
 mod commit;
 mod conflict;
+mod counters;
 mod import;
 mod init;
 mod layers;
@@ -67,6 +68,7 @@ pub(crate) struct Publisher {
     waiting: AtomicUsize,
     /// New lines with more layers than reads should fall through.
     deep: layers::DeepLines,
+    counters: counters::Counters,
 }
 
 impl Publisher {
@@ -99,11 +101,17 @@ impl Publisher {
             news: (Mutex::new(()), Condvar::new()),
             waiting: AtomicUsize::new(0),
             deep: layers::DeepLines::default(),
+            counters: counters::Counters::default(),
         })
     }
 
     pub(crate) fn graph(&self) -> &Arc<Graph> {
         &self.graph
+    }
+
+    /// What commits have come to since the store was opened.
+    pub(crate) fn counters(&self) -> &counters::Counters {
+        &self.counters
     }
 
     /// A RocksDB transaction, to track what is written.
@@ -133,7 +141,10 @@ impl Publisher {
         let written = self.sync.written();
         if self.settings.durability == Durability::Sync && self.sync.synced() < written {
             // Commits that did not ask for it wait for no sync, so whoever reads the feed does.
-            self.sync.wait(self.engine(), self.sync.newest())?;
+            if self.sync.wait(self.engine(), self.sync.newest()).is_err() {
+                // After a failed sync reads go on, up to what is on disk for sure.
+                return Ok(self.sync.synced());
+            }
         }
         Ok(written)
     }

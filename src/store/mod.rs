@@ -60,7 +60,6 @@ struct Inner {
     /// For a store that is open for reading only: its newest commit.
     fixed: Seq,
     id: StoreId,
-    stats: stats::Counters,
 }
 
 /// Id of a store, given when it is made; copies of the store keep it.
@@ -97,7 +96,6 @@ impl Store {
     }
 
     /// All the choices there are when a store is opened.
-    #[must_use]
     pub fn options() -> OpenOptions {
         OpenOptions::default()
     }

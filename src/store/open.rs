@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{self, Setting};
-use super::{Inner, Store, StoreId, stats};
+use super::{Inner, Store, StoreId};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner};
 use crate::error::{Error, ErrorKind, Result};
@@ -196,6 +196,8 @@ impl OpenOptions {
         let owner = Owner::take(path, self.wait, self.clock.now())?;
         // Another process may have made the store while this one waited.
         let found = if found == Found::Nothing { look(path)? } else { found };
+        // First: on a full disk they make the room that opening the database needs.
+        remove_leftovers(path)?;
         let mode = if found == Found::Store { Mode::Write } else { Mode::Create };
         let options = EngineOptions::new(mode, self.cache_bytes);
         let engine = Arc::new(Engine::open(path, &options, Some(owner))?);
@@ -209,7 +211,6 @@ impl OpenOptions {
         let stored = read_store_record(&engine, path)?;
         recover(&engine)?;
         drop_unfinished(&engine)?;
-        remove_leftovers(&engine)?;
         let graph = Arc::new(Graph::open(Arc::clone(&engine))?);
         let settings = self.settings(&engine, &stored)?;
         let refs = Arc::new(Refs::new(engine));
@@ -251,7 +252,6 @@ impl OpenOptions {
     ) -> Store {
         let overlays = publisher.as_ref().map(Overlays::start);
         let (clock, id) = (Arc::clone(&self.clock), StoreId(stored.id));
-        let stats = stats::Counters::default();
         Store {
             inner: Arc::new(Inner {
                 _overlays: overlays,
@@ -261,7 +261,6 @@ impl OpenOptions {
                 publisher,
                 fixed,
                 id,
-                stats,
             }),
         }
     }
@@ -285,6 +284,7 @@ fn look(path: &Path) -> Result<Found> {
     let version: u32 = text
         .trim_end()
         .strip_prefix(MAGIC)
+        .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|number| number.parse().ok())
         .ok_or_else(|| not_a_store(path))?;
     check_version(version, path)?;

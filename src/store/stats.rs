@@ -1,13 +1,9 @@
 //! What the store has done and what it holds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::Store;
-use crate::clock::Stopwatch;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::format::Family;
 use crate::id::Seq;
-use crate::publish::Committed;
 
 /// Counts of a store. Those of work are since it was opened, and are read without a lock.
 ///
@@ -47,56 +43,13 @@ pub struct Stats {
     pub total_micros: u64,
 }
 
-/// Counters that every commit moves.
-#[derive(Default)]
-pub(super) struct Counters {
-    begun: AtomicU64,
-    committed: AtomicU64,
-    aborted: AtomicU64,
-    conflicts: AtomicU64,
-    longest_nanos: AtomicU64,
-    total_nanos: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn begin(&self) -> Timer<'_> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        Timer { counters: self, watch: Stopwatch::start() }
-    }
-}
-
-/// One commit being measured.
-pub(super) struct Timer<'a> {
-    counters: &'a Counters,
-    watch: Stopwatch,
-}
-
-impl Timer<'_> {
-    pub(super) fn end(self, done: &Result<Committed>) {
-        let counters = self.counters;
-        match done {
-            Ok(_) => counters.committed.fetch_add(1, Ordering::Relaxed),
-            Err(e) => {
-                if e.kind() == ErrorKind::Conflict {
-                    counters.conflicts.fetch_add(1, Ordering::Relaxed);
-                }
-                counters.aborted.fetch_add(1, Ordering::Relaxed)
-            }
-        };
-        let nanos = u64::try_from(self.watch.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        counters.longest_nanos.fetch_max(nanos, Ordering::Relaxed);
-        counters.total_nanos.fetch_add(nanos, Ordering::Relaxed);
-    }
-}
-
 impl Store {
     /// What the store holds, and what it has done since it was opened. Cost: it counts refs.
     ///
     /// # Errors
-    /// [`Io`](ErrorKind::Io) or [`Corrupt`](ErrorKind::Corrupt) if the store cannot be read.
+    /// [`Io`](crate::ErrorKind::Io) or [`Corrupt`](crate::ErrorKind::Corrupt) if the store cannot be read.
     pub fn stats(&self) -> Result<Stats> {
-        let counters = &self.inner.stats;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let work = self.inner.publisher.as_ref().map(|p| p.counters().read()).unwrap_or_default();
         let size =
             |family| self.engine().property(family, "rocksdb.total-sst-files-size").unwrap_or(0);
         let blobs =
@@ -107,12 +60,12 @@ impl Store {
             tags: self.refs().tags()?.len() as u64,
             keys: self.commit("@")?.keys,
             disk_bytes: Family::ALL.into_iter().map(size).sum::<u64>() + blobs,
-            begun: read(&counters.begun),
-            committed: read(&counters.committed),
-            aborted: read(&counters.aborted),
-            conflicts: read(&counters.conflicts),
-            longest_micros: read(&counters.longest_nanos) / 1000,
-            total_micros: read(&counters.total_nanos) / 1000,
+            begun: work.begun,
+            committed: work.committed,
+            aborted: work.aborted,
+            conflicts: work.conflicts,
+            longest_micros: work.longest_nanos / 1000,
+            total_micros: work.total_nanos / 1000,
         })
     }
 
@@ -120,7 +73,7 @@ impl Store {
     /// background does what is needed by itself.
     ///
     /// # Errors
-    /// [`ReadOnly`](ErrorKind::ReadOnly) if the store is; [`Io`](ErrorKind::Io) if the disk fails.
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly) if the store is; [`Io`](crate::ErrorKind::Io) if the disk fails.
     pub fn compact(&self) -> Result<()> {
         Family::ALL.into_iter().try_for_each(|family| self.engine().compact(family))
     }

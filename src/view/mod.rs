@@ -264,7 +264,7 @@ impl View {
 
     /// The rows of sorted keys.
     pub(crate) fn rows(&self, wanted: &[&[u8]]) -> Result<Vec<Option<ScanRow>>> {
-        self.cells(wanted, |cell| ScanRow::of(cell))
+        self.cells(wanted, ScanRow::of)
     }
 
     /// The hashes of the values of sorted keys.

@@ -122,16 +122,19 @@ const UNSTORED: Place = Place { line: LineId::ROOT, seq: Seq::MAX };
 
 /// The rows of an open transaction.
 struct OwnRows<'a> {
-    rows: Box<dyn Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)> + Send + 'a>,
-    current: Option<(&'a Vec<u8>, &'a Option<Vec<u8>>)>,
+    rows: Box<dyn Iterator<Item = OwnRow<'a>> + Send + 'a>,
+    current: Option<OwnRow<'a>>,
 }
+
+/// A key, and what the transaction wrote to it.
+type OwnRow<'a> = (&'a Vec<u8>, &'a Option<Vec<u8>>);
 
 impl<'a> OwnRows<'a> {
     fn new(own: &'a Own, range: &KeyRange, direction: Direction) -> Self {
         let lo = Bound::Included(range.start());
         let hi = range.end().map_or(Bound::Unbounded, Bound::Excluded);
         let crossing = matches!((&lo, &hi), (Bound::Included(lo), Bound::Excluded(hi)) if lo >= hi);
-        let mut rows: Box<dyn Iterator<Item = _> + Send> = match direction {
+        let mut rows: Box<dyn Iterator<Item = OwnRow<'a>> + Send> = match direction {
             _ if crossing => Box::new(std::iter::empty()),
             Direction::Forward => Box::new(own.range((lo, hi))),
             Direction::Backward => Box::new(own.range((lo, hi)).rev()),

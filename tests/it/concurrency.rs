@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 use withy::{
-    Batch, BranchOptions, ChangeKind, CommitOptions, DeleteOptions, Durability, FeedOptions, KeyRange,
-    Read, Seq, Store,
+    Batch, BranchOptions, ChangeKind, CommitOptions, DeleteOptions, Durability, FeedOptions,
+    KeyRange, Read, Seq, Store,
 };
 
 use crate::support::Scratch;
@@ -45,7 +46,10 @@ fn check(view: &impl Read, what: &str) {
 fn check_held(view: &impl Read, what: &str) {
     check(view, what);
     let copies = view.multi_get(&[b"copy/0", b"copy/1", b"copy/2"]).expect("three copies");
-    assert!(copies[0] == copies[1] && copies[1] == copies[2], "{what}: what one batch wrote is equal");
+    assert!(
+        copies[0] == copies[1] && copies[1] == copies[2],
+        "{what}: what one batch wrote is equal"
+    );
     assert_eq!(view.get(b"copy/1").expect("a get"), copies[0], "{what}: a get is no different");
     let count = view.count(&KeyRange::prefix("account/")).expect("a count");
     assert_eq!(count, ACCOUNTS as u64, "{what}: counts agree with scans");
@@ -59,7 +63,10 @@ fn set_up(store: &Store) {
     for n in 0..3 {
         batch.put(format!("copy/{n}"), "0");
     }
-    store.main().and_then(|main| main.write(batch, CommitOptions::default())).expect("the beginning");
+    store
+        .main()
+        .and_then(|main| main.write(batch, CommitOptions::default()))
+        .expect("the beginning");
     for (name, from) in [("east", "main"), ("west", "main"), ("east/deep", "east")] {
         store.create_branch(name, from, BranchOptions::default()).expect("a branch");
     }
@@ -68,7 +75,9 @@ fn set_up(store: &Store) {
 /// What the threads share.
 struct Shared<'s> {
     store: &'s Store,
+    /// Whether the threads should end, and whether all that write have.
     over: AtomicBool,
+    written: AtomicBool,
     commits: AtomicU64,
     reads: AtomicU64,
 }
@@ -102,10 +111,12 @@ fn copy(shared: &Shared<'_>, mut rng: fastrand::Rng) -> Vec<Seq> {
         for n in 0..3 {
             batch.put(format!("copy/{n}"), value);
         }
-        let done = shared.store.branch(branch).and_then(|b| b.write(batch, CommitOptions::default()));
+        let done =
+            shared.store.branch(branch).and_then(|b| b.write(batch, CommitOptions::default()));
         let seq = done.expect("a plain batch never conflicts").seq().expect("the value is new");
         assert!(told.last().is_none_or(|last| *last < seq), "sequences only grow");
-        let view = shared.store.view(&format!("seq:{seq}")).expect("what is acknowledged can be read");
+        let view =
+            shared.store.view(&format!("seq:{seq}")).expect("what is acknowledged can be read");
         let read = view.get(b"copy/2").expect("a get");
         assert_eq!(read.as_deref(), Some(&value[..]), "a commit holds what it was given");
         told.push(seq);
@@ -131,7 +142,8 @@ fn read(shared: &Shared<'_>, mut rng: fastrand::Rng) {
 fn come_and_go(shared: &Shared<'_>, mut rng: fastrand::Rng, name: &str) {
     while !shared.over.load(Ordering::Relaxed) {
         let from = BRANCHES[rng.usize(0..BRANCHES.len())];
-        let branch = shared.store.create_branch(name, from, BranchOptions::default()).expect("a branch");
+        let branch =
+            shared.store.create_branch(name, from, BranchOptions::default()).expect("a branch");
         let held = branch.view().expect("a view");
         check_held(&branch, "a new branch");
         branch.put("mark", name).expect("a put");
@@ -145,20 +157,32 @@ fn come_and_go(shared: &Shared<'_>, mut rng: fastrand::Rng, name: &str) {
 
 /// Follows the feed from the start until the newest commit, and folds it by branch line.
 fn follow(shared: &Shared<'_>) -> Vec<Seq> {
-    let mut news = shared.store.subscribe(Seq::ROOT, FeedOptions::default()).expect("a subscription");
+    let mut news =
+        shared.store.subscribe(Seq::ROOT, FeedOptions::default()).expect("a subscription");
     let mut seen: Vec<Seq> = Vec::new();
     loop {
-        let over = shared.over.load(Ordering::SeqCst);
+        let written = shared.written.load(Ordering::SeqCst);
         match news.next_timeout(Duration::from_millis(20)).expect("the feed goes on") {
             Some(event) => {
                 let expected = seen.last().map_or(1, |last| last.get() + 1);
-                assert_eq!(event.commit.seq.get(), expected, "FEED-1: each commit once and in order");
-                let accounts = event.changes.iter().filter(|c| c.key.starts_with(b"account/")).count();
-                assert!([0, 1, 2, ACCOUNTS].contains(&accounts), "FEED-1: a commit's changes are together");
-                assert!(event.changes.iter().all(|c| c.kind != ChangeKind::Deleted), "nothing is deleted");
+                assert_eq!(
+                    event.commit.seq.get(),
+                    expected,
+                    "FEED-1: each commit once and in order"
+                );
+                let accounts =
+                    event.changes.iter().filter(|c| c.key.starts_with(b"account/")).count();
+                assert!(
+                    [0, 1, 2, ACCOUNTS].contains(&accounts),
+                    "FEED-1: a commit's changes are together"
+                );
+                assert!(
+                    event.changes.iter().all(|c| c.kind != ChangeKind::Deleted),
+                    "nothing is deleted"
+                );
                 seen.push(event.commit.seq);
             }
-            None if over && news.position() == shared.store.latest() => return seen,
+            None if written && news.position() == shared.store.latest() => return seen,
             None => {}
         }
     }
@@ -173,39 +197,49 @@ fn run(durability: Durability) {
     let shared = Shared {
         store: &store,
         over: AtomicBool::new(false),
+        written: AtomicBool::new(false),
         commits: AtomicU64::new(0),
         reads: AtomicU64::new(0),
     };
     let shared = &shared;
     let rng = |n: u64| fastrand::Rng::with_seed(n);
     std::thread::scope(|scope| {
-        for n in 0..4 {
-            scope.spawn(move || transfer(shared, rng(n)));
-        }
+        let mut others: Vec<_> =
+            (0..4).map(|n| scope.spawn(move || transfer(shared, rng(n)))).collect();
         let copies: Vec<_> = (4..8).map(|n| scope.spawn(move || copy(shared, rng(n)))).collect();
-        for n in 8..12 {
-            scope.spawn(move || read(shared, rng(n)));
+        others.extend((8..12).map(|n| scope.spawn(move || read(shared, rng(n)))));
+        for (n, name) in [(12, "guest/a"), (13, "guest/b")] {
+            others.push(scope.spawn(move || come_and_go(shared, rng(n), name)));
         }
-        scope.spawn(move || come_and_go(shared, rng(12), "guest/a"));
-        scope.spawn(move || come_and_go(shared, rng(13), "guest/b"));
         let feeds: Vec<_> = (0..2).map(|_| scope.spawn(move || follow(shared))).collect();
-        let until = Instant::now() + duration();
         // A thread that fails must end the others too, or the test would not end.
-        let failed = |all: &[std::thread::ScopedJoinHandle<'_, Vec<Seq>>]| all.iter().any(|t| t.is_finished());
-        while Instant::now() < until && !failed(&copies) && !failed(&feeds) {
-            std::thread::sleep(Duration::from_millis(50));
+        let failed = || {
+            others.iter().any(ScopedJoinHandle::is_finished)
+                || copies.iter().chain(&feeds).any(ScopedJoinHandle::is_finished)
+        };
+        let pause = Duration::from_millis(50);
+        let mut left = duration();
+        while !left.is_zero() && !failed() {
+            std::thread::sleep(pause);
+            left = left.saturating_sub(pause);
         }
         shared.over.store(true, Ordering::SeqCst);
+        let others: Vec<_> = others.into_iter().map(ScopedJoinHandle::join).collect();
+        let copies: Vec<_> = copies.into_iter().map(ScopedJoinHandle::join).collect();
+        shared.written.store(true, Ordering::SeqCst);
+        let feeds: Vec<_> = feeds.into_iter().map(ScopedJoinHandle::join).collect();
+        assert!(others.iter().all(Result::is_ok), "every thread ends well");
         let mut told: BTreeMap<Seq, usize> = BTreeMap::new();
-        for seqs in copies {
-            for seq in seqs.join().expect("a writer ends well") {
-                *told.entry(seq).or_default() += 1;
-            }
+        for seq in copies.into_iter().flat_map(|copy| copy.expect("a writer ends well")) {
+            *told.entry(seq).or_default() += 1;
         }
         assert!(told.values().all(|times| *times == 1), "no sequence is given twice");
-        let feeds: Vec<Vec<Seq>> = feeds.into_iter().map(|f| f.join().expect("a feed ends well")).collect();
-        assert_eq!(feeds[0], feeds[1], "FEED-1: every reader sees the same");
-        assert!(told.keys().all(|seq| feeds[0].binary_search(seq).is_ok()), "FEED-1: no commit is missing");
+        for seen in feeds {
+            let seen = seen.expect("a feed ends well");
+            assert_eq!(seen.len() as u64, store.latest().get(), "FEED-1: every reader sees all");
+            let missing = told.keys().find(|seq| seen.binary_search(seq).is_err());
+            assert_eq!(missing, None, "FEED-1: what a writer was told is in the feed");
+        }
     });
     assert!(shared.commits.load(Ordering::Relaxed) > 0, "writers came to work");
     assert!(shared.reads.load(Ordering::Relaxed) > 0, "readers came to work");
@@ -221,7 +255,8 @@ fn check_after(mut store: Scratch) {
     let (before, latest) = (heads(&store), store.latest());
     store.reopen();
     assert_eq!((heads(&store), store.latest()), (before, latest), "a reopen changes nothing");
-    let feed = store.feed(Seq::ROOT, FeedOptions::default().names_only(true)).expect("the feed opens");
+    let feed =
+        store.feed(Seq::ROOT, FeedOptions::default().names_only(true)).expect("the feed opens");
     let mut next = 1;
     for event in feed {
         assert_eq!(event.expect("an event").commit.seq.get(), next, "sequences have no gaps");
@@ -251,7 +286,8 @@ fn feed_1_a_waiting_reader_is_woken_by_the_commit_it_waits_for() {
     std::thread::scope(|scope| {
         let (seen, store) = (Arc::clone(&seen), &store);
         scope.spawn(move || {
-            let mut news = store.subscribe(Seq::ROOT, FeedOptions::default()).expect("a subscription");
+            let mut news =
+                store.subscribe(Seq::ROOT, FeedOptions::default()).expect("a subscription");
             for _ in 0..200 {
                 let event = news.next_timeout(Duration::from_secs(60)).expect("the feed goes on");
                 let seq = event.expect("a commit comes, long before the time is over").commit.seq;

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use withy::exchange::{LoadOptions, import_git, load};
-use withy::{
-    Batch, ChangeKind, CommitOptions, DiffOptions, ErrorKind, KeyRange, Read, Store,
-};
+use withy::{Batch, ChangeKind, CommitOptions, DiffOptions, ErrorKind, KeyRange, Read, Store};
 
 use crate::support::{
     Scratch, must_branch, must_delete, must_fail, must_put, must_scan, must_write, rows, show,
@@ -68,7 +66,11 @@ fn compared(store: &Store, from: &str, to: &str) -> Vec<Entry> {
 fn diff_1_shows_the_net_change_in_key_order() {
     let store = Scratch::new();
     let main = store.main().expect("main");
-    must_write(&main, "1", &[("a", Some("1")), ("b", Some("1")), ("c", Some("1")), ("d", Some("1"))]);
+    must_write(
+        &main,
+        "1",
+        &[("a", Some("1")), ("b", Some("1")), ("c", Some("1")), ("d", Some("1"))],
+    );
     must_write(&main, "2", &[("a", Some("2")), ("b", Some("2")), ("c", None), ("e", Some("2"))]);
     must_write(&main, "3", &[("a", Some("3")), ("b", Some("1")), ("f", Some("3"))]);
     must_write(&main, "4", &[("d", None), ("e", None), ("f", Some("4"))]);
@@ -78,14 +80,22 @@ fn diff_1_shows_the_net_change_in_key_order() {
         entry("d", Deleted, "1", ""),
         entry("f", Added, "", "4"),
     ];
-    assert_eq!(diff(&store, "seq:1", "main", plain()), wanted, "many edits are one, set back is none, come and gone is none");
+    assert_eq!(
+        diff(&store, "seq:1", "main", plain()),
+        wanted,
+        "many edits are one, set back is none, come and gone is none"
+    );
     let turned = [
         entry("a", Modified, "3", "1"),
         entry("c", Added, "", "1"),
         entry("d", Added, "", "1"),
         entry("f", Deleted, "4", ""),
     ];
-    assert_eq!(diff(&store, "main", "seq:1", plain()), turned, "ruling 12: the other way round as well");
+    assert_eq!(
+        diff(&store, "main", "seq:1", plain()),
+        turned,
+        "ruling 12: the other way round as well"
+    );
     assert_eq!(diff(&store, "main", "main~0", plain()), [], "nothing differs from itself");
     must_fail(store.diff("main", "absent", plain()), ErrorKind::NotFound);
     must_fail(store.diff("seq:9", "main", plain()), ErrorKind::NotFound);
@@ -133,9 +143,14 @@ fn diff_2_ranges_names_limits_counts_and_pages() {
     let counts = store.diff_counts("main~1", "main", &KeyRange::all()).expect("counts");
     assert_eq!((counts.added, counts.modified, counts.deleted), (50, 25, 5), "counts by kind");
     let counts = store.diff_counts("main", "main~1", &KeyRange::prefix("old/")).expect("counts");
-    assert_eq!((counts.added, counts.modified, counts.deleted), (5, 25, 0), "in a range, turned round");
+    assert_eq!(
+        (counts.added, counts.modified, counts.deleted),
+        (5, 25, 0),
+        "in a range, turned round"
+    );
     let names = diff(&store, "main~1", "main", old.clone().names_only(true).limit(3));
-    let wanted: Vec<Entry> = all[50..53].iter().map(|(k, kind, ..)| (k.clone(), *kind, None, None)).collect();
+    let wanted: Vec<Entry> =
+        all[50..53].iter().map(|(k, kind, ..)| (k.clone(), *kind, None, None)).collect();
     assert_eq!(names, wanted, "names only, at most three");
     // Pages: each starts behind the last key of the one before.
     let (mut pages, mut after) = (Vec::new(), Bound::Unbounded);
@@ -148,17 +163,33 @@ fn diff_2_ranges_names_limits_counts_and_pages() {
     }
     assert_eq!(pages, all, "pages together are the whole");
     let crossing = KeyRange::new(Bound::Included(b"z".to_vec()), Bound::Excluded(b"a".to_vec()));
-    assert_eq!(diff(&store, "main~1", "main", plain().range(crossing)), [], "a range without keys has no changes");
+    assert_eq!(
+        diff(&store, "main~1", "main", plain().range(crossing)),
+        [],
+        "a range without keys has no changes"
+    );
 }
 
 #[test]
 fn diff_1_between_branches_compares_both_sides() {
     let mut store = Scratch::new();
     let main = store.main().expect("main");
-    must_write(&main, "base", &[("a", Some("1")), ("b", Some("1")), ("c", Some("1")), ("same", Some("1"))]);
+    must_write(
+        &main,
+        "base",
+        &[("a", Some("1")), ("b", Some("1")), ("c", Some("1")), ("same", Some("1"))],
+    );
     let topic = must_branch(&store, "topic", "main");
-    must_write(&main, "main", &[("a", Some("2")), ("b", None), ("same", Some("2")), ("m", Some("2"))]);
-    must_write(&topic, "topic", &[("a", Some("3")), ("c", None), ("same", Some("2")), ("t", Some("3"))]);
+    must_write(
+        &main,
+        "main",
+        &[("a", Some("2")), ("b", None), ("same", Some("2")), ("m", Some("2"))],
+    );
+    must_write(
+        &topic,
+        "topic",
+        &[("a", Some("3")), ("c", None), ("same", Some("2")), ("t", Some("3"))],
+    );
     let below = must_branch(&store, "below", "topic");
     must_write(&below, "below", &[("a", Some("1")), ("t", None), ("b", Some("4"))]);
     must_delete(&main, "m");
@@ -169,12 +200,20 @@ fn diff_1_between_branches_compares_both_sides() {
         entry("c", Deleted, "1", ""),
         entry("t", Added, "", "3"),
     ];
-    assert_eq!(diff(&store, "main", "topic", plain()), wanted, "the same change on both sides is none");
+    assert_eq!(
+        diff(&store, "main", "topic", plain()),
+        wanted,
+        "the same change on both sides is none"
+    );
     let revs = ["main", "topic", "below", "seq:0", "seq:1", "main~1", "topic~1", "below~1"];
     for round in ["at once", "after reopen"] {
         for from in revs {
             for to in revs {
-                assert_eq!(diff(&store, from, to, plain()), compared(&store, from, to), "{round}: {from} to {to}");
+                assert_eq!(
+                    diff(&store, from, to, plain()),
+                    compared(&store, from, to),
+                    "{round}: {from} to {to}"
+                );
             }
         }
         store.reopen();
@@ -257,10 +296,18 @@ fn diff_1_merges_in_the_history_are_followed() {
     for from in 0..=7 {
         for to in 0..=7 {
             let (from, to) = (format!("seq:{from}"), format!("seq:{to}"));
-            assert_eq!(diff(&store, &from, &to, plain()), compared(&store, &from, &to), "{from} to {to}");
+            assert_eq!(
+                diff(&store, &from, &to, plain()),
+                compared(&store, &from, &to),
+                "{from} to {to}"
+            );
         }
     }
-    assert_eq!(store.merge_base("main", "side").expect("bases").len(), 2, "the history is a criss-cross");
+    assert_eq!(
+        store.merge_base("main", "side").expect("bases").len(),
+        2,
+        "the history is a criss-cross"
+    );
 }
 
 #[test]
@@ -270,18 +317,33 @@ fn diff_2_a_bulk_load_is_diffed_by_its_log() {
     must_put(&main, "k00003", "old");
     drop(main);
     let row = |n: u32| Ok((format!("k{n:05}").into_bytes(), format!("loaded {n}").into_bytes()));
-    load(&store, "loaded", (0..12_000).map(row), LoadOptions::default().from("main")).expect("load");
+    load(&store, "loaded", (0..12_000).map(row), LoadOptions::default().from("main"))
+        .expect("load");
     let loaded = store.branch("loaded").expect("branch");
     must_delete(&loaded, "k00005");
     drop(loaded);
     must_put(&store.main().expect("main"), "k00007", "main");
     for _ in 0..2 {
-        for (from, to) in [("seq:1", "loaded"), ("loaded", "seq:1"), ("main", "loaded"), ("loaded", "main"), ("seq:2", "loaded")] {
-            assert_eq!(diff(&store, from, to, plain()), compared(&store, from, to), "{from} to {to}");
+        for (from, to) in [
+            ("seq:1", "loaded"),
+            ("loaded", "seq:1"),
+            ("main", "loaded"),
+            ("loaded", "main"),
+            ("seq:2", "loaded"),
+        ] {
+            assert_eq!(
+                diff(&store, from, to, plain()),
+                compared(&store, from, to),
+                "{from} to {to}"
+            );
         }
         store.reopen();
     }
     let view = store.view("seq:2").expect("view");
-    assert_eq!(must_scan(&view, &KeyRange::all(), withy::Direction::Forward).len(), 12_000, "the load is there");
+    assert_eq!(
+        must_scan(&view, &KeyRange::all(), withy::Direction::Forward).len(),
+        12_000,
+        "the load is there"
+    );
     assert!(view.contains(b"k00005").expect("contains"), "with every row");
 }

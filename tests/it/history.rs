@@ -119,7 +119,8 @@ fn hist_2_versions_of_a_key_newest_first() {
     }
     must_fail(store.history("main", b""), ErrorKind::Limit);
     must_fail(store.history("absent", b"pear"), ErrorKind::NotFound);
-    let version = store.history("main", b"pear").expect("history").next().expect("one").expect("it");
+    let version =
+        store.history("main", b"pear").expect("history").next().expect("one").expect("it");
     let commit = store.commit("seq:5").expect("commit");
     assert_eq!(version.commit, commit, "each names its commit, with author and time");
 }
@@ -145,15 +146,15 @@ fn hist_2_versions_go_back_across_forks() {
         (3, Deleted, None),
         (1, Added, value("1")),
     ];
-    let grandchild = [
-        (7, Deleted, None),
-        (6, Added, value("6")),
-        (3, Deleted, None),
-        (1, Added, value("1")),
-    ];
+    let grandchild =
+        [(7, Deleted, None), (6, Added, value("6")), (3, Deleted, None), (1, Added, value("1"))];
     for round in ["at once", "without the branches between"] {
         assert_eq!(versions(&store, "main", "key"), main, "{round}: main does not see its child");
-        assert_eq!(versions(&store, "seq:5", "key"), child, "{round}: the child goes on from the fork");
+        assert_eq!(
+            versions(&store, "seq:5", "key"),
+            child,
+            "{round}: the child goes on from the fork"
+        );
         assert_eq!(versions(&store, "grandchild", "key"), grandchild, "{round}: at any depth");
         let force = DeleteOptions::default().force(true);
         let _ = store.delete_branch("child", force);
@@ -161,15 +162,27 @@ fn hist_2_versions_go_back_across_forks() {
     }
     store.undo().expect("undo the deletion");
     store.undo().expect("undo the last commit");
-    assert_eq!(versions(&store, "grandchild", "key"), grandchild[1..], "what is undone is no version");
+    assert_eq!(
+        versions(&store, "grandchild", "key"),
+        grandchild[1..],
+        "what is undone is no version"
+    );
     store.reset("main", "grandchild").expect("reset");
-    assert_eq!(versions(&store, "main", "key"), grandchild[1..], "a branch has the history of where it is");
+    assert_eq!(
+        versions(&store, "main", "key"),
+        grandchild[1..],
+        "a branch has the history of where it is"
+    );
 }
 
 #[test]
 fn hist_2_versions_of_rows_that_were_loaded_in_bulk() {
     let mut store = Scratch::with(|options| options.blob_threshold(64));
-    must_write(&store.main().expect("main"), "before", &[("k00005", Some("old")), ("k00006", Some("same"))]);
+    must_write(
+        &store.main().expect("main"),
+        "before",
+        &[("k00005", Some("old")), ("k00006", Some("same"))],
+    );
     let large = "large ".repeat(20);
     let row = |n: u32| {
         let value = match n {
@@ -196,17 +209,45 @@ fn hist_2_versions_of_rows_that_were_loaded_in_bulk() {
             (2, Modified, value("loaded 5")),
             (1, Added, value("old")),
         ];
-        assert_eq!(versions(&store, "main", "k00005"), wanted, "{round}: the load is one of the versions");
+        assert_eq!(
+            versions(&store, "main", "k00005"),
+            wanted,
+            "{round}: the load is one of the versions"
+        );
         assert_eq!(versions(&store, "seq:2", "k00005"), wanted[3..], "{round}: at the load itself");
         assert_eq!(versions(&store, "seq:1", "k00005"), wanted[4..], "{round}: and before it");
-        assert_eq!(versions(&store, "main", "k00006"), [(1, Added, value("same"))], "{round}: a row that the load did not change");
-        assert_eq!(versions(&store, "main", "k00007"), [(2, Added, value(&large))], "{round}: a large value");
-        assert_eq!(versions(&store, "main", "k19999"), [(2, Added, value("loaded 19999"))], "{round}: the last row");
+        assert_eq!(
+            versions(&store, "main", "k00006"),
+            [(1, Added, value("same"))],
+            "{round}: a row that the load did not change"
+        );
+        assert_eq!(
+            versions(&store, "main", "k00007"),
+            [(2, Added, value(&large))],
+            "{round}: a large value"
+        );
+        assert_eq!(
+            versions(&store, "main", "k19999"),
+            [(2, Added, value("loaded 19999"))],
+            "{round}: the last row"
+        );
         let child = [(6, Modified, value("child")), wanted[3].clone(), wanted[4].clone()];
         assert_eq!(versions(&store, "child", "k00005"), child, "{round}: across a fork");
-        assert_eq!(must_get(&store.view("seq:2").expect("view"), "k00005").as_deref(), Some("loaded 5"), "{round}: reads agree");
-        assert_eq!(store.view("seq:1").expect("view").len(), 2, "{round}: before the load there were two");
-        assert_eq!(store.view("seq:4").expect("view").len(), 19_999, "{round}: the deletion counts");
+        assert_eq!(
+            must_get(&store.view("seq:2").expect("view"), "k00005").as_deref(),
+            Some("loaded 5"),
+            "{round}: reads agree"
+        );
+        assert_eq!(
+            store.view("seq:1").expect("view").len(),
+            2,
+            "{round}: before the load there were two"
+        );
+        assert_eq!(
+            store.view("seq:4").expect("view").len(),
+            19_999,
+            "{round}: the deletion counts"
+        );
         store.compact().expect("compact");
         store.reopen();
     }
@@ -267,10 +308,22 @@ fn hist_3_a_log_is_newest_first_and_filters() {
     assert_eq!(log(&store, "main", plain().limit(0)), [0; 0], "or none");
     assert_eq!(log(&store, "main", plain().author("Ann")), [3, 1], "by author");
     assert_eq!(log(&store, "main", plain().author("ben@")), [4, 2], "by part of one");
-    assert_eq!(log(&store, "main", plain().author("Ann").limit(1)), [3], "the limit counts what is shown");
+    assert_eq!(
+        log(&store, "main", plain().author("Ann").limit(1)),
+        [3],
+        "the limit counts what is shown"
+    );
     assert_eq!(log(&store, "main", plain().range(KeyRange::prefix("b/"))), [2], "by prefix");
-    assert_eq!(log(&store, "main", plain().range(KeyRange::key("a/1"))), [4, 3, 1], "by key, changed against the first parent");
-    assert_eq!(log(&store, "main", plain().since(at(2000)).until(at(3000))), [3, 2], "by time, as the history says it");
+    assert_eq!(
+        log(&store, "main", plain().range(KeyRange::key("a/1"))),
+        [4, 3, 1],
+        "by key, changed against the first parent"
+    );
+    assert_eq!(
+        log(&store, "main", plain().since(at(2000)).until(at(3000))),
+        [3, 2],
+        "by time, as the history says it"
+    );
     assert_eq!(log(&store, "main~2", plain()), [1, 0], "from any rev");
     must_fail(store.log("absent", plain()), ErrorKind::NotFound);
 }
@@ -279,9 +332,17 @@ fn hist_3_a_log_is_newest_first_and_filters() {
 fn hist_3_a_commit_is_shown_with_its_changes() {
     let store = merged();
     let main = store.main().expect("main");
-    must_write(&main, "mixed", &[("a/1", None), ("b/1", Some("5")), ("c/1", Some("5")), ("absent", None)]);
+    must_write(
+        &main,
+        "mixed",
+        &[("a/1", None), ("b/1", Some("5")), ("c/1", Some("5")), ("absent", None)],
+    );
     let commit = must_head(&main);
-    assert_eq!((commit.message.as_str(), commit.changes, commit.keys), ("mixed", 3, 2), "what the commit says");
+    assert_eq!(
+        (commit.message.as_str(), commit.changes, commit.keys),
+        ("mixed", 3, 2),
+        "what the commit says"
+    );
     let changes: Vec<_> = store
         .changes(Seq::new(5))
         .expect("changes")
@@ -318,6 +379,14 @@ fn hist_3_a_commit_of_many_changes_is_shown_whole() {
     assert_eq!(changes.len(), 20_000, "however many parts its record has");
     assert!(changes.is_sorted_by(|a, b| a.key < b.key), "in key order");
     let last = changes.last().expect("the last");
-    assert_eq!((last.key.as_slice(), last.after), (&b"key-19999"[..], Some(ValueHash::of(b"19999"))), "to the last");
-    assert_eq!(log(&store, "main", LogOptions::default().range(KeyRange::key("key-19999"))), [1], "and a log finds it by any key");
+    assert_eq!(
+        (last.key.as_slice(), last.after),
+        (&b"key-19999"[..], Some(ValueHash::of(b"19999"))),
+        "to the last"
+    );
+    assert_eq!(
+        log(&store, "main", LogOptions::default().range(KeyRange::key("key-19999"))),
+        [1],
+        "and a log finds it by any key"
+    );
 }

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use withy::{Create, Durability, ErrorKind, KeyRange, OpenOptions, Read, Store, Timestamp};
+use withy::{
+    Clock, Create, Direction, Durability, ErrorKind, KeyRange, OpenOptions, Read, Store,
+    SystemClock, Timestamp,
+};
 
-use crate::support::{must_fail, must_get};
+use crate::support::{must_fail, must_get, must_scan};
 
 /// Names the store that the process below is to hold.
 const HOLD: &str = "WITHY_TEST_HOLD";
@@ -17,7 +20,8 @@ const HOLD: &str = "WITHY_TEST_HOLD";
 #[test]
 fn holder() {
     let Ok(path) = std::env::var(HOLD) else { return };
-    let store = Store::options().durability(Durability::Buffered).open(path).expect("the store opens");
+    let store =
+        Store::options().durability(Durability::Buffered).open(path).expect("the store opens");
     let main = store.main().expect("main");
     let say = |line: String| {
         let mut out = std::io::stdout().lock();
@@ -100,8 +104,7 @@ fn scratch() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    Timestamp::from_millis(i64::try_from(since.as_millis()).expect("not that far in the future"))
+    SystemClock.now()
 }
 
 /// How long a call takes.
@@ -117,8 +120,10 @@ fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
 fn must_name(e: &withy::Error, pid: u32, from: Timestamp, to: Timestamp) {
     let text = e.to_string();
     let named = text.split_once(&format!("process {pid} since "));
-    let since = named.unwrap_or_else(|| panic!("OPS-4: the holder's process id is named: {text}")).1;
-    let since: Timestamp = since.parse().unwrap_or_else(|e| panic!("OPS-4: start time in {text:?}: {e}"));
+    let since =
+        named.unwrap_or_else(|| panic!("OPS-4: the holder's process id is named: {text}")).1;
+    let since: Timestamp =
+        since.parse().unwrap_or_else(|e| panic!("OPS-4: start time in {text:?}: {e}"));
     assert!(from <= since && since <= to, "OPS-4: {since} is between {from} and {to}");
     assert!(e.hint().is_some(), "OPS-4: it says what to do");
 }
@@ -158,7 +163,11 @@ fn ops_4_the_command_line_is_refused_with_exit_code_3() {
     must_name(&error, std::process::id(), before, after);
     store.main().and_then(|main| main.put("pear", "yellow")).expect("the holder writes on");
     let (read, _) = run(&["get", "pear"]);
-    assert_eq!(String::from_utf8_lossy(&read.stdout).trim_end(), "yellow", "reading verbs work beside it");
+    assert_eq!(
+        String::from_utf8_lossy(&read.stdout).trim_end(),
+        "yellow",
+        "reading verbs work beside it"
+    );
 }
 
 #[test]
@@ -183,7 +192,10 @@ fn ops_4_who_waits_gets_the_store_when_it_is_let_go() {
     let wait = Duration::from_millis(300);
     let (refused, took) = timed(|| Store::options().wait(wait).open(&path));
     must_fail(refused, ErrorKind::Busy);
-    assert!(took >= wait - Duration::from_millis(5), "it waits as long as it was told to: {took:?}");
+    assert!(
+        took >= wait - Duration::from_millis(5),
+        "it waits as long as it was told to: {took:?}"
+    );
     assert!(took < Duration::from_secs(2), "and no longer: {took:?}");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| Store::options().wait(Duration::from_secs(60)).open(&path));
@@ -221,11 +233,19 @@ fn read_all(store: &Store) -> String {
     let (one, two) = (must_get(&main, "one"), must_get(&main, "two"));
     assert_eq!(one, two, "what one batch wrote is equal");
     let rows = main.count(&KeyRange::prefix("row/")).expect("count");
-    let scanned = main.prefix(b"row/").expect("scan").map(|row| row.expect("a row")).count() as u64;
+    let scanned = must_scan(&main, &KeyRange::prefix("row/"), Direction::Backward).len() as u64;
     assert_eq!(rows, scanned, "count and scan agree");
-    assert_eq!(store.log("main", Default::default()).expect("log").count() as u64, rows + 1, "a commit a row");
+    assert_eq!(
+        store.log("main", Default::default()).expect("log").count() as u64,
+        rows + 1,
+        "a commit a row"
+    );
     let feed = store.feed(withy::Seq::ROOT, Default::default()).expect("feed");
-    assert_eq!(feed.map(|event| event.expect("an event")).count() as u64, rows, "the feed has them too");
+    assert_eq!(
+        feed.collect::<Result<Vec<_>, _>>().expect("events").len() as u64,
+        rows,
+        "the feed has them too"
+    );
     assert_eq!(store.stats().expect("stats").latest.get(), rows, "and stats");
     one.expect("it is there")
 }
@@ -284,7 +304,11 @@ fn ops_4_a_reader_sees_one_state_while_the_writer_goes_on() {
             assert_eq!(read_all(&reader), "1", "it shows the store as it was when it was opened");
         }
     }
-    assert_eq!(read_all(&read_only().open(&path).expect("it opens")), "40", "a new one shows the newest");
+    assert_eq!(
+        read_all(&read_only().open(&path).expect("it opens")),
+        "40",
+        "a new one shows the newest"
+    );
 }
 
 #[test]
@@ -300,7 +324,8 @@ fn ops_4_readers_open_during_commits_flushes_and_compactions() {
         }
         holder.order("flush");
         for _ in 0..3 {
-            let reader = read_only().open(&path).unwrap_or_else(|e| panic!("OPS-4: round {round}: {e:?}"));
+            let reader =
+                read_only().open(&path).unwrap_or_else(|e| panic!("OPS-4: round {round}: {e:?}"));
             let seen: u64 = read_all(&reader).parse().expect("a number");
             assert!(seen >= last, "OPS-4: what was acknowledged is seen: {seen}, not {last}");
             last = seen;

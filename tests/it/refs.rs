@@ -1,13 +1,11 @@
-//! Branches and tags: BR-1 to BR-7, TAG-1 to TAG-3, and the pins that keep their commits.
-
-use std::collections::BTreeSet;
+//! Branches: BR-1 to BR-7.
 
 use withy::{
-    BranchOptions, CommitOptions, Committed, DeleteOptions, Direction, ErrorKind, KeyRange,
-    LogOptions, Read, Seq, Store, TagListOptions, TagOptions, TagOrder,
+    BranchOptions, DeleteOptions, Direction, ErrorKind, KeyRange, LogOptions, Read, Seq, Store,
+    TagOptions,
 };
 
-use crate::support::raw::{raw_refs, raw_rows};
+use crate::support::raw::raw_rows;
 use crate::support::{
     Scratch, must_branch, must_delete, must_fail, must_get, must_head, must_put, must_scan,
     must_write, rows, show,
@@ -17,25 +15,21 @@ fn names(store: &Store) -> Vec<String> {
     store.branches().expect("branches").iter().map(|b| b.name.to_string()).collect()
 }
 
-fn tag_names(store: &Store, options: TagListOptions) -> Vec<String> {
-    store.tags(options).expect("tags").iter().map(|t| t.name.to_string()).collect()
-}
-
-fn must_tag(store: &Store, name: &str, rev: &str) -> Seq {
+pub(crate) fn must_tag(store: &Store, name: &str, rev: &str) -> Seq {
     store
         .create_tag(name, rev, TagOptions::default())
         .unwrap_or_else(|e| panic!("tag {name} at {rev}: {e:?}"))
         .seq
 }
 
-fn must_delete_branch(store: &Store, name: &str) {
+pub(crate) fn must_delete_branch(store: &Store, name: &str) {
     store
         .delete_branch(name, DeleteOptions::default().force(true))
         .unwrap_or_else(|e| panic!("delete branch {name}: {e:?}"));
 }
 
 /// `main` with four commits: pear green, pear yellow, plum blue, pear gone. A tag `v1` on the second.
-fn orchard() -> Scratch {
+pub(crate) fn orchard() -> Scratch {
     let store = Scratch::new();
     let main = store.main().expect("main");
     must_put(&main, "pear", "green");
@@ -84,7 +78,11 @@ fn br_1_a_branch_starts_at_any_rev() {
         must_put(&branch, "own", rev);
         assert_eq!(must_get(&branch, "own").as_deref(), Some(rev), "{rev}: it can be written to");
     }
-    assert_eq!(rows(&store.main().expect("main")), [("plum".into(), "blue".into())], "main is as it was");
+    assert_eq!(
+        rows(&store.main().expect("main")),
+        [("plum".into(), "blue".into())],
+        "main is as it was"
+    );
 }
 
 #[test]
@@ -99,11 +97,7 @@ fn br_1_a_refused_start_makes_no_branch() {
         ("main~5", ErrorKind::NotFound, "main~5: history does not go back that far"),
         ("main^2", ErrorKind::NotFound, "main^2: commit 4 has 1 parents"),
         ("seq:0^", ErrorKind::NotFound, "seq:0^: commit 0 has 0 parents"),
-        (
-            future,
-            ErrorKind::NotFound,
-            "main@{2027-01-01T00:00:00Z}: the time is in the future",
-        ),
+        (future, ErrorKind::NotFound, "main@{2027-01-01T00:00:00Z}: the time is in the future"),
         (
             "main@{2026-01-01}@{2026-01-01}",
             ErrorKind::Invalid,
@@ -128,7 +122,11 @@ fn br_1_a_refused_start_makes_no_branch() {
         assert_eq!(names(&store), before, "{rev}: and there is no branch");
     }
     let taken = store.create_branch("main", "v1", BranchOptions::default());
-    assert_eq!(must_fail(taken, ErrorKind::Exists).to_string(), "branch main exists already", "a name is given once");
+    assert_eq!(
+        must_fail(taken, ErrorKind::Exists).to_string(),
+        "branch main exists already",
+        "a name is given once"
+    );
     assert_eq!(store.ops(100).expect("ops"), ops, "what is refused is not in the operation log");
 }
 
@@ -216,9 +214,17 @@ fn br_3_names_that_break_a_rule_are_refused_everywhere() {
     for (name, rule) in bad {
         let text = format!("{name:?} is not a valid branch name: {rule}");
         let created = store.create_branch(name, "main", BranchOptions::default());
-        assert_eq!(must_fail(created, ErrorKind::Invalid).to_string(), text, "create names the rule");
+        assert_eq!(
+            must_fail(created, ErrorKind::Invalid).to_string(),
+            text,
+            "create names the rule"
+        );
         let renamed = store.rename_branch("topic", name);
-        assert_eq!(must_fail(renamed, ErrorKind::Invalid).to_string(), text, "rename names the rule");
+        assert_eq!(
+            must_fail(renamed, ErrorKind::Invalid).to_string(),
+            text,
+            "rename names the rule"
+        );
         let tagged = store.create_tag(name, "main", TagOptions::default());
         must_fail(tagged, ErrorKind::Invalid);
     }
@@ -250,7 +256,8 @@ fn br_3_neighbouring_names_and_hostile_keys_stay_apart() {
         if ["a", "a/b"].contains(&name) {
             assert_eq!(found, [], "{name}: a name that is used again brings nothing back");
         } else {
-            let wanted: Vec<_> = keys.iter().map(|k| (k.clone(), name.as_bytes().to_vec())).collect();
+            let wanted: Vec<_> =
+                keys.iter().map(|k| (k.clone(), name.as_bytes().to_vec())).collect();
             assert_eq!(found, wanted, "{name}: every branch holds exactly its own rows");
         }
     }
@@ -272,16 +279,32 @@ fn br_4_a_branch_says_where_it_comes_from() {
         assert_eq!(names(&store), ["active", "below", "main", "old", "topic"], "{round}: by name");
         let topic = store.branch_info("topic").expect("topic");
         assert_eq!(topic.parent.as_deref(), Some("main"), "{round}: its parent branch");
-        assert_eq!((topic.created_seq, topic.created), (Seq::new(4), made), "{round}: where and when it began");
-        assert_eq!((topic.description.as_str(), topic.creator.as_str()), ("what if", "ann"), "{round}: what and who");
-        assert_eq!((topic.active, topic.head), (true, Seq::new(5)), "{round}: active flag and head");
+        assert_eq!(
+            (topic.created_seq, topic.created),
+            (Seq::new(4), made),
+            "{round}: where and when it began"
+        );
+        assert_eq!(
+            (topic.description.as_str(), topic.creator.as_str()),
+            ("what if", "ann"),
+            "{round}: what and who"
+        );
+        assert_eq!(
+            (topic.active, topic.head),
+            (true, Seq::new(5)),
+            "{round}: active flag and head"
+        );
         let parents: Vec<_> = ["active", "below", "old"]
             .map(|name| store.branch_info(name).expect("info").parent)
             .into();
         let wanted = [Some("topic".to_owned()), Some("topic".to_owned()), None];
         assert_eq!(parents, wanted, "{round}: a branch from a bare commit has no parent branch");
         let below = store.branch_info("below").expect("below");
-        assert_eq!((below.creator.as_str(), below.active), ("tester", false), "{round}: the store's author, unless told");
+        assert_eq!(
+            (below.creator.as_str(), below.active),
+            ("tester", false),
+            "{round}: the store's author, unless told"
+        );
         store.reopen();
     }
 }
@@ -298,7 +321,11 @@ fn br_4_rename_describe_and_switch() {
     let info = store.branch_info("fruit/red").expect("renamed");
     assert_eq!(info.description, "red pears", "the description is kept");
     assert!(info.active, "the active branch stays active under its new name");
-    assert_eq!(must_get(&store.branch("fruit/red").expect("branch"), "pear").as_deref(), Some("red"), "so are its rows");
+    assert_eq!(
+        must_get(&store.branch("fruit/red").expect("branch"), "pear").as_deref(),
+        Some("red"),
+        "so are its rows"
+    );
     must_fail(store.branch("topic"), ErrorKind::NotFound);
     let ops = store.ops(100).expect("ops");
     let refused = [
@@ -325,9 +352,17 @@ fn br_5_main_and_the_active_branch_cannot_be_deleted() {
     store.switch("topic").expect("switch");
     let force = || DeleteOptions::default().force(true);
     let main = must_fail(store.delete_branch("main", force()), ErrorKind::Invalid);
-    assert_eq!(main.to_string(), "cannot delete branch main: it is the main branch", "not even with force");
+    assert_eq!(
+        main.to_string(),
+        "cannot delete branch main: it is the main branch",
+        "not even with force"
+    );
     let active = must_fail(store.delete_branch("topic", force()), ErrorKind::Invalid);
-    assert_eq!(active.to_string(), "cannot delete branch topic: it is the active one", "not even with force");
+    assert_eq!(
+        active.to_string(),
+        "cannot delete branch topic: it is the active one",
+        "not even with force"
+    );
     must_fail(store.delete_branch("absent", force()), ErrorKind::NotFound);
     assert_eq!(names(&store), ["main", "topic"], "both are still there");
     store.switch("main").expect("switch");
@@ -342,7 +377,11 @@ fn br_5_an_unmerged_branch_goes_with_force_only() {
     must_put(&topic, "pear", "red");
     let plain = || store.delete_branch("topic", DeleteOptions::default());
     let refused = must_fail(plain(), ErrorKind::Invalid);
-    assert_eq!(refused.to_string(), "cannot delete branch topic: main does not have its commits", "the error says why");
+    assert_eq!(
+        refused.to_string(),
+        "cannot delete branch topic: main does not have its commits",
+        "the error says why"
+    );
     assert_eq!(refused.hint(), Some("merge it first, or delete it with force"), "and what to do");
     assert_eq!(must_get(&topic, "pear").as_deref(), Some("red"), "the branch is whole");
 
@@ -357,7 +396,11 @@ fn br_5_an_unmerged_branch_goes_with_force_only() {
     store.reset("main", "keeper").expect("reset");
     store.delete_branch("keeper", DeleteOptions::default()).expect("and main has those of keeper");
     assert_eq!(names(&store), ["main"], "both are gone");
-    assert_eq!(must_get(&store.main().expect("main"), "pear").as_deref(), Some("blue"), "their commits are not");
+    assert_eq!(
+        must_get(&store.main().expect("main"), "pear").as_deref(),
+        Some("blue"),
+        "their commits are not"
+    );
 }
 
 #[test]
@@ -371,22 +414,38 @@ fn br_5_children_keep_what_they_see_when_a_parent_goes() {
     drop((parent, child));
     must_delete_branch(&store, "parent");
     store.compact().expect("compact");
-    let wanted =
-        [("fig", "black"), ("pear", "red"), ("plum", "blue")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let wanted = [("fig", "black"), ("pear", "red"), ("plum", "blue")]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()));
     for round in ["at once", "after reopen"] {
-        assert_eq!(rows(&store.branch("child").expect("child")), wanted, "{round}: the child sees what it saw");
-        assert_eq!(store.branch_info("child").expect("info").parent.as_deref(), Some("parent"), "{round}: and remembers its parent");
+        assert_eq!(
+            rows(&store.branch("child").expect("child")),
+            wanted,
+            "{round}: the child sees what it saw"
+        );
+        assert_eq!(
+            store.branch_info("child").expect("info").parent.as_deref(),
+            Some("parent"),
+            "{round}: and remembers its parent"
+        );
         store.reopen();
     }
     let again = must_branch(&store, "parent", "seq:1");
-    assert_eq!(rows(&again), [("pear".into(), "green".into())], "a new branch of the old name starts where it was told");
+    assert_eq!(
+        rows(&again),
+        [("pear".into(), "green".into())],
+        "a new branch of the old name starts where it was told"
+    );
     let seqs: Vec<u64> = store
         .log("parent", LogOptions::default())
         .expect("log")
         .map(|c| c.expect("commit").seq.get())
         .collect();
     assert_eq!(seqs, [1, 0], "its history is that of its start, not of the old branch");
-    assert_eq!(rows(&store.branch("child").expect("child")), wanted, "and the child still sees the same");
+    assert_eq!(
+        rows(&store.branch("child").expect("child")),
+        wanted,
+        "and the child still sees the same"
+    );
 }
 
 #[test]
@@ -438,14 +497,30 @@ fn br_7_reset_moves_a_branch_to_any_commit_and_loses_nothing() {
         let before = rows(&main);
         let head = must_head(&main).seq;
         store.reset("main", rev).expect("reset");
-        assert_eq!(must_head(&main).seq, Seq::new(seq), "{rev}: the head is the commit that was asked for");
+        assert_eq!(
+            must_head(&main).seq,
+            Seq::new(seq),
+            "{rev}: the head is the commit that was asked for"
+        );
         assert_eq!(rows(&main), rows(&store.view(rev).expect("view")), "{rev}: with its content");
-        assert_eq!(rows(&store.view(&format!("seq:{head}")).expect("view")), before, "{rev}: the old head can be read");
+        assert_eq!(
+            rows(&store.view(&format!("seq:{head}")).expect("view")),
+            before,
+            "{rev}: the old head can be read"
+        );
         must_put(&main, "after", rev);
-        assert_eq!(must_get(&side, "after"), None, "{rev}: what is written then is on no other branch");
+        assert_eq!(
+            must_get(&side, "after"),
+            None,
+            "{rev}: what is written then is on no other branch"
+        );
         store.undo().expect("undo the commit");
         store.undo().expect("undo the reset");
-        assert_eq!((must_head(&main).seq, rows(&main)), (head, before), "{rev}: the operation log brings it back");
+        assert_eq!(
+            (must_head(&main).seq, rows(&main)),
+            (head, before),
+            "{rev}: the operation log brings it back"
+        );
     }
     let ops = store.ops(100).expect("ops");
     store.reset("main", "main").expect("nothing to do");
@@ -456,178 +531,4 @@ fn br_7_reset_moves_a_branch_to_any_commit_and_loses_nothing() {
     store.reset("main", "side").expect("reset");
     store.reopen();
     assert_eq!(must_head(&store.main().expect("main")).seq, Seq::new(5), "a reset survives reopen");
-}
-
-#[test]
-fn tag_1_a_tag_never_moves() {
-    let mut store = orchard();
-    let options = TagOptions::default().description("first").creator("ann");
-    let made = store.create_tag("v2", "main~1", options).expect("tag");
-    let main = store.main().expect("main");
-    must_put(&main, "plum", "rotten");
-    store.reset("main", "seq:1").expect("reset");
-    let taken = store.create_tag("v2", "main", TagOptions::default());
-    let taken = must_fail(taken, ErrorKind::Exists);
-    assert_eq!(taken.to_string(), "tag v2 exists already", "a name is given once");
-    assert_eq!(taken.hint(), Some("replace it with force"), "and the error says how to replace it");
-    drop(main);
-    store.reopen();
-    let found = store.tag("v2").expect("tag");
-    assert_eq!(found, made, "a tag is what it was, whatever branches do");
-    assert_eq!((found.seq, found.description.as_str(), found.creator.as_str()), (Seq::new(3), "first", "ann"), "as it was made");
-    assert_eq!(found.commit, store.commit("seq:3").expect("commit").id, "with the id of its commit");
-    let forced = store.create_tag("v2", "main", TagOptions::default().force(true)).expect("tag");
-    assert_eq!(forced.seq, Seq::new(1), "force replaces it");
-    assert_eq!(rows(&store.view("v2").expect("view")), [("pear".into(), "green".into())], "reads follow");
-}
-
-#[test]
-fn tag_1_tags_are_listed_by_name_time_and_sequence() {
-    let store = orchard();
-    for (name, rev) in [("v1.10", "seq:4"), ("w1", "seq:1"), ("v1.2", "seq:3"), ("v0", "seq:4")] {
-        must_tag(&store, name, rev);
-    }
-    let list = TagListOptions::default;
-    assert_eq!(tag_names(&store, list()), ["v0", "v1", "v1.10", "v1.2", "w1"], "by name unless told");
-    assert_eq!(tag_names(&store, list().order(TagOrder::Time)), ["v1", "v1.10", "w1", "v1.2", "v0"], "by the time they were made");
-    assert_eq!(tag_names(&store, list().order(TagOrder::Seq)), ["w1", "v1", "v1.2", "v0", "v1.10"], "by the commit they name, then by name");
-    assert_eq!(tag_names(&store, list().order(TagOrder::Time).reverse(true).limit(2)), ["v0", "v1.2"], "the limit counts after ordering");
-    assert_eq!(tag_names(&store, list().pattern("v1.*")), ["v1.10", "v1.2"], "a pattern chooses");
-    assert_eq!(tag_names(&store, list().pattern("?1")), ["v1", "w1"], "`?` stands for one character");
-    assert_eq!(tag_names(&store, list().limit(0)), [""; 0], "a limit of none gives none");
-    assert_eq!(store.stats().expect("stats").tags, 5, "stats count them");
-    store.delete_tag("v1.10").expect("delete");
-    must_fail(store.tag("v1.10"), ErrorKind::NotFound);
-    must_fail(store.view("v1.10"), ErrorKind::NotFound);
-    let absent = must_fail(store.delete_tag("v1.10"), ErrorKind::NotFound);
-    assert_eq!(absent.to_string(), "no tag \"v1.10\"", "what is gone cannot be deleted again");
-    assert_eq!(store.stats().expect("stats").tags, 4, "and is not counted");
-}
-
-#[test]
-fn tag_1_a_tag_starts_at_any_rev_and_a_bad_one_makes_none() {
-    let store = orchard();
-    for (n, (rev, seq)) in
-        [("main", 4), ("@~1", 3), ("v1", 2), ("seq:0", 0), ("v1^", 1)].into_iter().enumerate()
-    {
-        assert_eq!(must_tag(&store, &format!("t{n}"), rev), Seq::new(seq), "{rev}: the commit it names");
-    }
-    let count = store.stats().expect("stats").tags;
-    for (rev, kind) in [("seq:99", ErrorKind::NotFound), ("absent", ErrorKind::NotFound), ("a b^", ErrorKind::NotFound), ("main@{", ErrorKind::Invalid)] {
-        must_fail(store.create_tag("bad", rev, TagOptions::default()), kind);
-    }
-    must_fail(store.create_tag("a/b", "main", TagOptions::default()), ErrorKind::Invalid);
-    assert_eq!(store.stats().expect("stats").tags, count, "a refused tag is not there");
-}
-
-#[test]
-fn tag_2_reads_at_a_tag_stay_exact() {
-    let mut store = Scratch::with(|options| options.blob_threshold(64));
-    let topic = must_branch(&store, "topic", "main");
-    let large = "large ".repeat(100);
-    must_write(&topic, "all", &[("a", Some("1")), ("b", Some(&large)), ("c", Some("1"))]);
-    must_put(&topic, "a", "2");
-    let wanted = rows(&topic);
-    must_tag(&store, "keep", "topic");
-    must_write(&topic, "later", &[("a", Some("3")), ("b", None), ("c", None), ("d", Some("3"))]);
-    drop(topic);
-    must_delete_branch(&store, "topic");
-    store.compact().expect("compact");
-    store.compact_overlays("main").expect("compact overlays");
-    store.reopen();
-    assert_eq!(rows(&store.view("keep").expect("view")), wanted, "whatever happens to branches and files");
-}
-
-#[test]
-fn tag_3_restore_makes_one_commit_that_equals_the_rev() {
-    let store = orchard();
-    let main = store.main().expect("main");
-    must_write(&main, "more", &[("tree/oak", Some("old")), ("plum", Some("red"))]);
-    let (head, before) = (must_head(&main).seq, rows(&main));
-    let options = || CommitOptions::default().message("back").author("ann");
-    let done = store.restore("main", "v1", &KeyRange::all(), options()).expect("restore");
-    assert_eq!(done, Committed::At(head_after(head)), "one commit");
-    assert_eq!(rows(&main), rows(&store.view("v1").expect("view")), "the content is that of the rev");
-    assert_eq!(main.view().expect("view").fingerprint(), store.view("v1").expect("view").fingerprint(), "to the fingerprint");
-    let commit = must_head(&main);
-    assert_eq!((commit.message.as_str(), commit.author.as_str()), ("back", "ann"), "with what was said of it");
-    assert_eq!(commit.parents[0].seq, head, "on top of what was there: history stays");
-    assert_eq!(rows(&store.view("main~1").expect("view")), before, "and can be read");
-    let again = store.restore("main", "v1", &KeyRange::all(), options()).expect("restore");
-    assert_eq!(again, Committed::Unchanged, "equal content needs no commit");
-}
-
-fn head_after(seq: Seq) -> Seq {
-    Seq::new(seq.get() + 1)
-}
-
-#[test]
-fn tag_3_restore_of_a_prefix_touches_nothing_else() {
-    let store = Scratch::with(|options| options.blob_threshold(64));
-    let main = store.main().expect("main");
-    let large = "x".repeat(500);
-    must_write(&main, "1", &[("a/1", Some("old")), ("a/2", Some(&large)), ("b/1", Some("old"))]);
-    must_write(&main, "2", &[("a/1", Some("new")), ("a/2", None), ("a/3", Some("new")), ("b/1", Some("new"))]);
-    let done = store.restore("main", "seq:1", &KeyRange::prefix("a/"), CommitOptions::default());
-    assert_eq!(done.expect("restore"), Committed::At(Seq::new(3)), "one commit");
-    let wanted = [("a/1", "old"), ("a/2", large.as_str()), ("b/1", "new")];
-    assert_eq!(rows(&main), wanted.map(|(k, v)| (k.to_owned(), v.to_owned())), "the prefix is as it was, the rest as it is");
-    let ops = store.ops(100).expect("ops");
-    must_fail(store.restore("main", "seq:9", &KeyRange::all(), CommitOptions::default()), ErrorKind::NotFound);
-    must_fail(store.restore("absent", "main", &KeyRange::all(), CommitOptions::default()), ErrorKind::NotFound);
-    assert_eq!(store.ops(100).expect("ops"), ops, "a refused restore writes nothing");
-}
-
-/// Sequence, kind and owner of each pin.
-fn pins(store: &Scratch) -> BTreeSet<(u64, char, Vec<u8>)> {
-    raw_refs(&store.path(), b'p')
-        .into_keys()
-        .map(|key| {
-            let seq = u64::from_be_bytes(*key.first_chunk().expect("a sequence"));
-            (seq, key[8] as char, key[9..].to_vec())
-        })
-        .collect()
-}
-
-fn tag_pin(seq: u64, name: &str) -> (u64, char, Vec<u8>) {
-    (seq, 't', name.as_bytes().to_vec())
-}
-
-fn fork_pin(seq: u64, line: u64) -> (u64, char, Vec<u8>) {
-    (seq, 'l', line.to_be_bytes().to_vec())
-}
-
-#[test]
-fn pins_are_written_with_what_they_keep() {
-    let mut store = orchard();
-    let mut wanted = BTreeSet::from([tag_pin(2, "v1")]);
-    let check = |store: &mut Scratch, wanted: &BTreeSet<_>, rule: &str| {
-        store.close();
-        assert_eq!(pins(store), *wanted, "{rule}");
-        store.reopen();
-    };
-    check(&mut store, &wanted, "a tag pins its commit");
-    must_branch(&store, "topic", "seq:3");
-    wanted.insert(fork_pin(3, 1));
-    check(&mut store, &wanted, "a branch pins its fork");
-    store.create_tag("v1", "seq:4", TagOptions::default().force(true)).expect("tag");
-    wanted.remove(&tag_pin(2, "v1"));
-    wanted.insert(tag_pin(4, "v1"));
-    check(&mut store, &wanted, "a tag that is replaced takes its pin along");
-    store.delete_tag("v1").expect("delete");
-    wanted.remove(&tag_pin(4, "v1"));
-    check(&mut store, &wanted, "a tag that is deleted lets go");
-    store.undo().expect("undo");
-    wanted.insert(tag_pin(4, "v1"));
-    check(&mut store, &wanted, "undo pins again");
-    store.redo().expect("redo");
-    wanted.remove(&tag_pin(4, "v1"));
-    check(&mut store, &wanted, "redo lets go again");
-    must_fail(store.create_branch("bad", "seq:77", BranchOptions::default()), ErrorKind::NotFound);
-    check(&mut store, &wanted, "what is refused pins nothing");
-    store.reset("topic", "seq:1").expect("reset");
-    wanted.insert(fork_pin(1, 2));
-    check(&mut store, &wanted, "a reset pins where it goes, and keeps where it was for undo");
-    must_delete_branch(&store, "topic");
-    check(&mut store, &wanted, "a deleted branch stays pinned for undo");
 }

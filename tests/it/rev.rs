@@ -9,10 +9,16 @@ use withy::{Clock, Durability, Error, ErrorKind, Seq, Store, Timestamp};
 use crate::support::{Scratch, must_branch, must_fail, must_put};
 
 /// A clock that stands still until it is set.
-struct HandClock(AtomicI64);
+pub(crate) struct HandClock(AtomicI64);
 
 impl HandClock {
-    fn set(&self, now: &str) {
+    pub(crate) fn at(now: &str) -> Arc<Self> {
+        let clock = Arc::new(Self(AtomicI64::new(0)));
+        clock.set(now);
+        clock
+    }
+
+    pub(crate) fn set(&self, now: &str) {
         let now: Timestamp = now.parse().expect("a time");
         self.0.store(now.as_millis(), Ordering::SeqCst);
     }
@@ -33,8 +39,7 @@ struct Timed {
 
 impl Timed {
     fn new(now: &str) -> Self {
-        let clock = Arc::new(HandClock(AtomicI64::new(0)));
-        clock.set(now);
+        let clock = HandClock::at(now);
         let dir = tempfile::tempdir().expect("a scratch directory can be made");
         let mut timed = Self { store: None, clock, dir };
         timed.reopen();
@@ -202,35 +207,125 @@ fn every_fault_of_a_rev_is_told_in_full() {
     let late = format!("{id}00");
     let cases: Vec<(&str, ErrorKind, String)> = vec![
         ("absent", ErrorKind::NotFound, format!("no branch, tag or commit \"absent\"\n{LISTS}")),
-        ("heads/absent", ErrorKind::NotFound, "no branch \"absent\"\n`withy branch` lists the branches".into()),
+        (
+            "heads/absent",
+            ErrorKind::NotFound,
+            "no branch \"absent\"\n`withy branch` lists the branches".into(),
+        ),
         ("tags/absent", ErrorKind::NotFound, format!("no tag \"absent\"\n{LISTS}")),
         ("tags/main", ErrorKind::NotFound, format!("no tag \"main\"\n{LISTS}")),
-        ("heads/v1", ErrorKind::NotFound, "no branch \"v1\"\n`withy branch` lists the branches".into()),
+        (
+            "heads/v1",
+            ErrorKind::NotFound,
+            "no branch \"v1\"\n`withy branch` lists the branches".into(),
+        ),
         ("seq:5", ErrorKind::NotFound, format!("commit 5 is not there, the newest is 4\n{LISTS}")),
-        ("seq:18446744073709551615", ErrorKind::NotFound, format!("commit 18446744073709551615 is not there, the newest is 4\n{LISTS}")),
-        ("seq:18446744073709551616", ErrorKind::Invalid, format!("\"seq:18446744073709551616\" is not a rev: no number after `seq:`\n{FORMS}")),
-        ("seq:", ErrorKind::Invalid, format!("\"seq:\" is not a rev: no number after `seq:`\n{FORMS}")),
-        ("seq:-1", ErrorKind::Invalid, format!("\"seq:-1\" is not a rev: no number after `seq:`\n{FORMS}")),
-        ("seq:+1", ErrorKind::Invalid, format!("\"seq:+1\" is not a rev: no number after `seq:`\n{FORMS}")),
+        (
+            "seq:18446744073709551615",
+            ErrorKind::NotFound,
+            format!("commit 18446744073709551615 is not there, the newest is 4\n{LISTS}"),
+        ),
+        (
+            "seq:18446744073709551616",
+            ErrorKind::Invalid,
+            format!("\"seq:18446744073709551616\" is not a rev: no number after `seq:`\n{FORMS}"),
+        ),
+        (
+            "seq:",
+            ErrorKind::Invalid,
+            format!("\"seq:\" is not a rev: no number after `seq:`\n{FORMS}"),
+        ),
+        (
+            "seq:-1",
+            ErrorKind::Invalid,
+            format!("\"seq:-1\" is not a rev: no number after `seq:`\n{FORMS}"),
+        ),
+        (
+            "seq:+1",
+            ErrorKind::Invalid,
+            format!("\"seq:+1\" is not a rev: no number after `seq:`\n{FORMS}"),
+        ),
         ("", ErrorKind::Invalid, format!("\"\" is not a rev: it is empty\n{FORMS}")),
         ("~1", ErrorKind::Invalid, format!("\"~1\" is not a rev: it is empty\n{FORMS}")),
-        ("main~4", ErrorKind::NotFound, format!("main~4: history does not go back that far\n{LISTS}")),
-        ("main~18446744073709551615", ErrorKind::NotFound, format!("main~18446744073709551615: history does not go back that far\n{LISTS}")),
-        ("main~18446744073709551616", ErrorKind::Invalid, format!("\"main~18446744073709551616\" is not a rev: the number is too large\n{FORMS}")),
+        (
+            "main~4",
+            ErrorKind::NotFound,
+            format!("main~4: history does not go back that far\n{LISTS}"),
+        ),
+        (
+            "main~18446744073709551615",
+            ErrorKind::NotFound,
+            format!("main~18446744073709551615: history does not go back that far\n{LISTS}"),
+        ),
+        (
+            "main~18446744073709551616",
+            ErrorKind::Invalid,
+            format!("\"main~18446744073709551616\" is not a rev: the number is too large\n{FORMS}"),
+        ),
         ("main^3", ErrorKind::NotFound, format!("main^3: commit 4 has 2 parents\n{LISTS}")),
-        ("main^18446744073709551615", ErrorKind::NotFound, format!("main^18446744073709551615: commit 4 has 2 parents\n{LISTS}")),
+        (
+            "main^18446744073709551615",
+            ErrorKind::NotFound,
+            format!("main^18446744073709551615: commit 4 has 2 parents\n{LISTS}"),
+        ),
         ("seq:0^", ErrorKind::NotFound, format!("seq:0^: commit 0 has 0 parents\n{LISTS}")),
-        ("main~1x", ErrorKind::Invalid, format!("\"main~1x\" is not a rev: expected `~`, `^` or the end\n{FORMS}")),
-        ("main^\u{e4}", ErrorKind::Invalid, format!("\"main^\u{e4}\" is not a rev: expected `~`, `^` or the end\n{FORMS}")),
-        ("main@{2026-01-01", ErrorKind::Invalid, format!("\"main@{{2026-01-01\" is not a rev: `@{{` without `}}`\n{FORMS}")),
-        ("main@{yesterday}", ErrorKind::Invalid, format!("\"main@{{yesterday}}\" is not a rev: the time cannot be read\n{FORMS}")),
-        ("main@{}", ErrorKind::Invalid, format!("\"main@{{}}\" is not a rev: the time cannot be read\n{FORMS}")),
-        ("main@{2026-01-01}x", ErrorKind::Invalid, format!("\"main@{{2026-01-01}}x\" is not a rev: expected `~`, `^` or the end\n{FORMS}")),
-        ("absent@{2026-01-01}", ErrorKind::NotFound, format!("no branch, tag or commit \"absent\"\n{LISTS}")),
-        ("main@{2027-01-01}", ErrorKind::NotFound, format!("main@{{2027-01-01}}: the time is in the future\n{LISTS}")),
-        ("v1@{2026-01-01}", ErrorKind::Invalid, format!("\"v1@{{2026-01-01}}\" is not a rev: a time goes with a branch only\n{FORMS}")),
-        ("seq:1@{2026-01-01}", ErrorKind::Invalid, format!("\"seq:1@{{2026-01-01}}\" is not a rev: a time goes with a branch only\n{FORMS}")),
-        (&id[..3], ErrorKind::NotFound, format!("no branch, tag or commit {:?}\n{LISTS}", &id[..3])),
+        (
+            "main~1x",
+            ErrorKind::Invalid,
+            format!("\"main~1x\" is not a rev: expected `~`, `^` or the end\n{FORMS}"),
+        ),
+        (
+            "main^\u{e4}",
+            ErrorKind::Invalid,
+            format!("\"main^\u{e4}\" is not a rev: expected `~`, `^` or the end\n{FORMS}"),
+        ),
+        (
+            "main@{2026-01-01",
+            ErrorKind::Invalid,
+            format!("\"main@{{2026-01-01\" is not a rev: `@{{` without `}}`\n{FORMS}"),
+        ),
+        (
+            "main@{yesterday}",
+            ErrorKind::Invalid,
+            format!("\"main@{{yesterday}}\" is not a rev: the time cannot be read\n{FORMS}"),
+        ),
+        (
+            "main@{}",
+            ErrorKind::Invalid,
+            format!("\"main@{{}}\" is not a rev: the time cannot be read\n{FORMS}"),
+        ),
+        (
+            "main@{2026-01-01}x",
+            ErrorKind::Invalid,
+            format!("\"main@{{2026-01-01}}x\" is not a rev: expected `~`, `^` or the end\n{FORMS}"),
+        ),
+        (
+            "absent@{2026-01-01}",
+            ErrorKind::NotFound,
+            format!("no branch, tag or commit \"absent\"\n{LISTS}"),
+        ),
+        (
+            "main@{2027-01-01}",
+            ErrorKind::NotFound,
+            format!("main@{{2027-01-01}}: the time is in the future\n{LISTS}"),
+        ),
+        (
+            "v1@{2026-01-01}",
+            ErrorKind::Invalid,
+            format!("\"v1@{{2026-01-01}}\" is not a rev: a time goes with a branch only\n{FORMS}"),
+        ),
+        (
+            "seq:1@{2026-01-01}",
+            ErrorKind::Invalid,
+            format!(
+                "\"seq:1@{{2026-01-01}}\" is not a rev: a time goes with a branch only\n{FORMS}"
+            ),
+        ),
+        (
+            &id[..3],
+            ErrorKind::NotFound,
+            format!("no branch, tag or commit {:?}\n{LISTS}", &id[..3]),
+        ),
         (&late, ErrorKind::NotFound, format!("no branch, tag or commit {late:?}\n{LISTS}")),
         ("a b", ErrorKind::NotFound, format!("no branch, tag or commit \"a b\"\n{LISTS}")),
         ("main\0", ErrorKind::NotFound, format!("no branch, tag or commit \"main\\0\"\n{LISTS}")),
@@ -277,21 +372,33 @@ fn long_histories_are_found_through_the_index() {
             }
         }
         let over = must_fail(store.view("main~9001"), ErrorKind::NotFound);
-        assert_eq!(full(&over), format!("main~9001: history does not go back that far\n{LISTS}"), "and ends at the root {round}");
+        assert_eq!(
+            full(&over),
+            format!("main~9001: history does not go back that far\n{LISTS}"),
+            "and ends at the root {round}"
+        );
         // Among so many ids some share their first four digits.
         let mut sorted = ids.clone();
         sorted.sort();
         let twins = sorted.windows(2).find(|w| w[0][..4] == w[1][..4]).expect("9,000 of 65,536");
         let short = &twins[0][..4];
         let e = must_fail(store.view(short), ErrorKind::Invalid);
-        assert_eq!(full(&e), format!("{short:?} is not a rev: several commit ids start so\ngive more digits"), "an ambiguous start is told {round}");
+        assert_eq!(
+            full(&e),
+            format!("{short:?} is not a rev: several commit ids start so\ngive more digits"),
+            "an ambiguous start is told {round}"
+        );
         let alone = sorted
             .windows(3)
             .map(|w| [&w[0], &w[1], &w[2]])
             .find(|[a, b, c]| a[..4] != b[..4] && b[..4] != c[..4])
             .expect("some are alone")[1];
         let n = ids.iter().position(|id| id == alone).expect("it is one of them");
-        assert_eq!(seq(&store, &alone[..4]), n as u64, "four digits are enough where one id has them {round}");
+        assert_eq!(
+            seq(&store, &alone[..4]),
+            n as u64,
+            "four digits are enough where one id has them {round}"
+        );
         store.reopen();
     }
 }
@@ -299,7 +406,11 @@ fn long_histories_are_found_through_the_index() {
 #[test]
 fn hist_4_a_time_between_two_commits_is_the_earlier_one() {
     let store = Timed::new("2026-03-01T10:00:00Z");
-    for (now, value) in [("2026-03-01T10:00:00Z", "1"), ("2026-03-01T11:00:00Z", "2"), ("2026-03-01T12:00:00Z", "3")] {
+    for (now, value) in [
+        ("2026-03-01T10:00:00Z", "1"),
+        ("2026-03-01T11:00:00Z", "2"),
+        ("2026-03-01T12:00:00Z", "3"),
+    ] {
         store.put_at(now, "main", value);
     }
     let cases = [
@@ -354,7 +465,11 @@ fn hist_4_clock_jumps_never_reorder_anything() {
         ("2030-01-01T00:00:00Z", 7),
     ];
     for (time, wanted) in cases {
-        assert_eq!(seq(store.store(), &format!("main@{{{time}}}")), wanted, "{time}: the newest commit up to then");
+        assert_eq!(
+            seq(store.store(), &format!("main@{{{time}}}")),
+            wanted,
+            "{time}: the newest commit up to then"
+        );
     }
     must_fail(store.store().view("main@{2030-01-01T00:00:00.001Z}"), ErrorKind::NotFound);
 }
@@ -373,7 +488,11 @@ fn ruling_7_time_follows_first_parents_of_the_branch_as_it_is_now() {
     assert_eq!(at("topic@{2026-03-01T12:30:00Z}"), 2, "for either");
     assert_eq!(at("topic@{2026-03-01T10:30:00Z}"), 1, "before the fork it is the parent's history");
     store.store().reset("main", "topic").expect("reset");
-    assert_eq!(at("main@{2026-03-01T12:30:00Z}"), 2, "after a reset it is the history of where the branch is now");
+    assert_eq!(
+        at("main@{2026-03-01T12:30:00Z}"),
+        2,
+        "after a reset it is the history of where the branch is now"
+    );
     store.store().undo().expect("undo");
     assert_eq!(at("main@{2026-03-01T12:30:00Z}"), 3, "and after undo again that of before");
 }

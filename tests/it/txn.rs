@@ -131,6 +131,19 @@ fn txn_2_a_deletion_and_a_plain_put_conflict_like_a_transaction() {
 }
 
 #[test]
+fn txn_2_keys_that_changed_before_and_after_they_were_written_are_all_named() {
+    let store = Scratch::new();
+    let main = store.main().expect("main");
+    must_write(&main, "first", &[("a", Some("1")), ("b", Some("1")), ("c", Some("1"))]);
+    let mut tx = begin(&store, "main");
+    put(&mut tx, "a", "2");
+    put(&mut tx, "c", "2");
+    must_write(&main, "between", &[("a", Some("9")), ("b", Some("9"))]);
+    put(&mut tx, "b", "2");
+    must_lose(tx, &["a", "b"]);
+}
+
+#[test]
 fn txn_2_a_key_that_came_and_went_has_changed() {
     let store = Scratch::new();
     let main = store.main().expect("main");
@@ -264,7 +277,7 @@ fn txn_2_a_bulk_load_that_moved_the_branch_conflicts_by_its_keys() {
     put(&mut lost, "a", "2");
     put(&mut lost, "d", "2");
     put(&mut lost, "new", "2");
-    put(&mut kept, "d", "2");
+    put(&mut kept, "c", "2");
     put(&mut kept, "other", "2");
     // What does not fit into memory is loaded through files, onto a new line.
     let pairs = [("a", "load"), ("new", "load")];
@@ -289,7 +302,8 @@ fn txn_2_a_merge_that_is_no_first_child_of_what_was_seen_conflicts_by_content() 
     let mut kept = begin(&store, "main");
     put(&mut kept, "third", "2");
     // The merge keeps what its first parent has: an old row, but not the one that was seen.
-    let stream = b"commit refs/heads/main\ncommitter A <a@b> 5 +0000\ndata 0\nfrom refs/heads/side^0\n\
+    let stream =
+        b"commit refs/heads/main\ncommitter A <a@b> 5 +0000\ndata 0\nfrom refs/heads/side^0\n\
         merge refs/heads/main^0\nM 100644 inline other\ndata 1\n1\n";
     import_git(&store, &stream[..], GitImportOptions::default()).expect("import");
     assert_eq!(must_get(&main, "count").as_deref(), Some("7"), "the branch shows the merge");
@@ -362,7 +376,8 @@ fn txn_4_run_gives_every_increment_of_eight_threads() {
             scope.spawn(|| {
                 for _ in 0..500 {
                     let add = |tx: &mut Txn<'_>| {
-                        let now = must_get(tx, "count").map_or(0, |n| n.parse::<u32>().expect("a number"));
+                        let now = must_get(tx, "count")
+                            .map_or(0, |n| n.parse::<u32>().expect("a number"));
                         tx.put("count", (now + 1).to_string())
                     };
                     store.run("main", CommitOptions::default(), add).expect("it wins in the end");

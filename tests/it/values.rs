@@ -6,7 +6,8 @@ use withy::{
 };
 
 use crate::support::{
-    Scratch, must_branch, must_delete, must_fail, must_get, must_head, must_put, must_scan, must_write,
+    Scratch, must_branch, must_delete, must_fail, must_get, must_head, must_put, must_scan,
+    must_write,
 };
 
 fn plain() -> CommitOptions {
@@ -42,7 +43,11 @@ fn round_trip(len: usize) {
     let first = put(&main, b"key", &one);
     must_branch(&store, "child", "main");
     must_put(&main, "between", "x");
-    assert_eq!(main.put("key", one.clone()).expect("a put"), Committed::Unchanged, "KV-3: {len} bytes");
+    assert_eq!(
+        main.put("key", one.clone()).expect("a put"),
+        Committed::Unchanged,
+        "KV-3: {len} bytes"
+    );
     if !same {
         put(&main, b"key", &two);
     }
@@ -59,7 +64,11 @@ fn round_trip(len: usize) {
         let child = store.view("child").expect("a view");
         must_equal(child.get(b"key").expect("a get"), None, &rule("deleted on a child"));
         must_equal(child.get(b"copy").expect("a get"), Some(&one), &rule("under another key"));
-        must_equal(store.view("child~2").expect("a view").get(b"key").expect("a get"), Some(&one), &rule("where the child began"));
+        must_equal(
+            store.view("child~2").expect("a view").get(b"key").expect("a get"),
+            Some(&one),
+            &rule("where the child began"),
+        );
         let rows = must_scan(&child, &KeyRange::prefix("c"), Direction::Backward);
         assert!(rows.len() == 1 && rows[0].1 == one, "{}", rule("in a scan"));
         let many = then.multi_get(&[b"key", b"copy"]).expect("a multi_get");
@@ -98,7 +107,8 @@ fn kv_1_a_value_of_1_gib_round_trips() {
         let hash = ValueHash::of(&value);
         store.main().and_then(|main| main.put("key", value)).expect("the longest value is taken");
         for _ in 0..2 {
-            let found = store.view("main").expect("main").get(b"key").expect("a get").expect("there");
+            let found =
+                store.view("main").expect("main").get(b"key").expect("a get").expect("there");
             assert_eq!(found.len(), MAX_VALUE_LEN, "KV-1: the length");
             assert_eq!(ValueHash::of(&found), hash, "KV-1: the bytes");
             drop(found);
@@ -189,15 +199,27 @@ fn kv_3_what_changes_nothing_is_dropped() {
     must_write(&main, "first", &[("a", Some("1")), ("b", Some("1"))]);
     let mut batch = Batch::new();
     batch.put("a", "1").delete("absent").put("b", "2").put("b", "1");
-    assert_eq!(main.write(batch.clone(), plain()).expect("a batch"), Committed::Unchanged, "nothing is left");
+    assert_eq!(
+        main.write(batch.clone(), plain()).expect("a batch"),
+        Committed::Unchanged,
+        "nothing is left"
+    );
     batch.put("c", "3");
     let seq = main.write(batch.clone(), plain()).expect("a batch").seq().expect("one key is new");
     let changed: Vec<_> = store.changes(seq).expect("changes").into_iter().map(|c| c.key).collect();
     assert_eq!(changed, [b"c"], "only what changed is in the commit");
     assert_eq!(must_head(&main).changes, 1, "and counted");
-    assert_eq!(store.history("main", b"a").expect("history").count(), 1, "no version without a change");
+    assert_eq!(
+        store.history("main", b"a").expect("history").count(),
+        1,
+        "no version without a change"
+    );
     let child = must_branch(&store, "child", "main");
-    assert_eq!(child.put("a", "1").expect("a put"), Committed::Unchanged, "inherited values count too");
+    assert_eq!(
+        child.put("a", "1").expect("a put"),
+        Committed::Unchanged,
+        "inherited values count too"
+    );
     let empty = plain().allow_empty(true).message("marker");
     let marker = main.write(batch, empty).expect("a marker").seq().expect("asked for");
     assert_eq!(marker.get(), seq.get() + 1, "allow_empty makes a commit of nothing");
@@ -250,7 +272,9 @@ fn kv_5_equal_content_has_equal_fingerprints_whatever_the_history() {
 fn kv_6_every_durability_survives_a_close() {
     let mut store = Scratch::new();
     let main = store.main().expect("main");
-    for (n, durability) in [Durability::Sync, Durability::Buffered, Durability::Sync].into_iter().enumerate() {
+    for (n, durability) in
+        [Durability::Sync, Durability::Buffered, Durability::Sync].into_iter().enumerate()
+    {
         let mut batch = Batch::new();
         batch.put(format!("{n}"), "x");
         main.write(batch, plain().durability(durability)).expect("a commit");
@@ -290,10 +314,25 @@ fn kv_7_a_condition_that_misses_names_expected_and_actual() {
     let found = format!("a value of 5 bytes, {green}, last changed by commit 1");
     must_miss(&main, "pear", Expect::Absent, &format!("pear: expected absent, found {found}"));
     must_miss(&main, "plum", Expect::Present, "plum: expected present, found absent");
-    must_miss(&main, "gone", Expect::Present, "gone: expected present, found absent since commit 2");
+    must_miss(
+        &main,
+        "gone",
+        Expect::Present,
+        "gone: expected present, found absent since commit 2",
+    );
     let wrong = Expect::Seq(Seq::new(2));
-    must_miss(&main, "pear", wrong, &format!("pear: expected last changed by commit 2, found {found}"));
-    must_miss(&main, "plum", Expect::Seq(Seq::new(1)), "plum: expected last changed by commit 1, found absent");
+    must_miss(
+        &main,
+        "pear",
+        wrong,
+        &format!("pear: expected last changed by commit 2, found {found}"),
+    );
+    must_miss(
+        &main,
+        "plum",
+        Expect::Seq(Seq::new(1)),
+        "plum: expected last changed by commit 1, found absent",
+    );
     let text = format!("pear: expected a value of 3 bytes, {red}, found {found}");
     must_miss(&main, "pear", Expect::Value(b"red".to_vec()), &text);
     let text = format!("gone: expected a value of 3 bytes, {red}, found absent since commit 2");
@@ -342,5 +381,8 @@ fn kv_7_of_many_conditions_one_miss_stops_the_batch() {
     assert_eq!(store.latest(), Seq::new(1), "nothing of the batch is written");
     let mut batch = Batch::new();
     batch.put_if("large", "2", Expect::Value(b"x".repeat(20_000)));
-    assert!(main.write(batch, plain()).expect("it holds").seq().is_some(), "large values are compared too");
+    assert!(
+        main.write(batch, plain()).expect("it holds").seq().is_some(),
+        "large values are compared too"
+    );
 }

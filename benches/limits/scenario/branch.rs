@@ -16,12 +16,12 @@ const BATCH: u64 = 500;
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let small = make(setting, "small", 1_000)?;
     let large = make(setting, "large", setting.n)?;
-    let Pair { one: few, other: many, .. } = alternate(
+    let Pair { one: few, other: many, ratio } = alternate(
         setting.rounds,
         |round| branches(&small, round as u64 * BATCH),
         |round| branches(&large, round as u64 * BATCH),
     )?;
-    report.add(Row::growth(GROWTH, many, ("1,000 rows", few), 1.5));
+    report.add(Row::growth(GROWTH, many, ("1,000 rows", few), ratio, 1.5));
 
     let mut made = setting.rounds as u64 * BATCH;
     let total = setting.sized(100_000).max(made + BATCH * setting.rounds as u64);
@@ -42,7 +42,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         check(&large.branch(&format!("topic/{i}"))?, 3, Some(0))?;
     }
     let last = median(last);
-    report.add(Row::growth(MANY, last, ("the first", many), 1.5));
+    report.add(Row::growth(MANY, last, ("the first", many), last / many, 1.5));
     let worst = crate::harness::Measure::Time(many.max(last).max(few));
     let limit = crate::harness::Measure::Time(20e-6);
     report.add(Row::limit(COST, worst, crate::harness::Goal::AtMost(limit)));

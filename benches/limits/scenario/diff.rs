@@ -39,12 +39,12 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     };
     let values = DiffOptions::default;
     let names = || DiffOptions::default().names_only(true);
-    let Pair { one: few, other: many, .. } = alternate(
+    let Pair { one: few, other: many, ratio } = alternate(
         setting.rounds,
         |_| several(&small, "main", "topic", &values),
         |_| several(&large, "main", "topic", &values),
     )?;
-    report.add(Row::growth(GROWTH, many, ("10,000 rows", few), 1.5));
+    report.add(Row::growth(GROWTH, many, ("10,000 rows", few), ratio, 1.5));
     let limit = Goal::AtMost(Measure::Time(2e-3));
     report.add(Row::limit(VALUES, Measure::Time(many), limit));
     let only_names = several(&large, "main", "topic", &names)?;

@@ -10,8 +10,8 @@ const THREADS: u64 = 16;
 
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let (path, raw_path) = (setting.fresh("withy")?, setting.fresh("rocksdb")?);
-    let raw = Raw::open(&raw_path, setting, Durability::Sync)?;
     let store = data::open(&path, setting, Durability::Sync)?;
+    let raw = Raw::like(&store, &raw_path, setting, Durability::Sync)?;
     let main = store.main()?;
     data::fill(&main, setting.n)?;
     raw.fill(setting.n)?;

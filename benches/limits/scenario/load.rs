@@ -24,6 +24,7 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
 
 fn commits(setting: &Setting, report: &mut Report) -> Result<()> {
     let n = setting.n;
+    let model = data::open(&setting.fresh("model")?, setting, Durability::Buffered)?;
     let pair = alternate(
         setting.rounds.min(3),
         |_| {
@@ -37,7 +38,7 @@ fn commits(setting: &Setting, report: &mut Report) -> Result<()> {
             Ok(took)
         },
         |_| {
-            let raw = Raw::open(&setting.fresh("rocksdb")?, setting, Durability::Buffered)?;
+            let raw = Raw::like(&model, &setting.fresh("rocksdb")?, setting, Durability::Buffered)?;
             each(n, || raw.fill(n))
         },
     )?;

@@ -10,6 +10,7 @@ use crate::data::{self, key, value};
 use crate::harness::{
     Goal, Measure, Pair, Report, Result, Row, Setting, alternate, median, settle, timed,
 };
+use crate::settings::Settings;
 
 const BASE: &str = "merge-base/1000000";
 const OPEN: &str = "open/1000000";
@@ -68,7 +69,7 @@ fn open(store: Store, path: &Path, setting: &Setting, report: &mut Report) -> Re
             Ok(took.as_secs_f64())
         },
         |_| {
-            let (options, families) = data::families(&database, setting)?;
+            let (options, families) = Settings::of(&database)?.all(setting.cache)?;
             let (took, db) = timed(|| {
                 Ok(OptimisticTransactionDB::open_cf_descriptors(&options, &database, families)?)
             })?;

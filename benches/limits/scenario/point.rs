@@ -20,8 +20,8 @@ type Get<'a> = &'a dyn Fn(&[u8]) -> Result<bool>;
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let n = setting.n;
     let (path, raw_path) = (setting.fresh("withy")?, setting.fresh("rocksdb")?);
-    let raw = Raw::open(&raw_path, setting, Durability::Buffered)?;
     let store = data::open(&path, setting, Durability::Buffered)?;
+    let raw = Raw::like(&store, &raw_path, setting, Durability::Buffered)?;
     let old = build(&store, &raw, n)?;
     store.compact()?;
     store.close()?;

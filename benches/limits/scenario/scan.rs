@@ -11,8 +11,8 @@ pub(crate) const ROWS: &[&str] = &["scan/root"];
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let n = setting.n;
     let (path, raw_path) = (setting.fresh("withy")?, setting.fresh("rocksdb")?);
-    let raw = Raw::open(&raw_path, setting, Durability::Buffered)?;
     let store = data::open(&path, setting, Durability::Buffered)?;
+    let raw = Raw::like(&store, &raw_path, setting, Durability::Buffered)?;
     fill(&store.main()?, n)?;
     raw.fill(n)?;
     store.compact()?;

@@ -53,8 +53,8 @@ impl Rows {
 
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let (path, raw_path) = (setting.fresh("withy")?, setting.fresh("rocksdb")?);
-    let raw = Raw::open(&raw_path, setting, Durability::Buffered)?;
     let store = data::open(&path, setting, Durability::Buffered)?;
+    let raw = Raw::like(&store, &raw_path, setting, Durability::Buffered)?;
     let main = store.main()?;
     fill(&main, setting.n)?;
     raw.fill(setting.n)?;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use withy::exchange::{GitExportOptions, GitImportOptions, export_git, import_git};
 
-use super::Git;
+use super::{CRASHED, Git};
 use crate::support::Scratch;
 
 fn path(random: &mut fastrand::Rng) -> String {
@@ -63,6 +63,8 @@ fn cli_5_random_streams_give_the_same_trees_as_git() {
         let ours = import_git(&store, stream.as_bytes(), ours);
         match (theirs, ours) {
             (Err(_), Err(_)) => {}
+            // Git 2.47 does, on `D ""` and `deleteall` in one commit that has no tree yet.
+            (Err(e), Ok(_)) if e == CRASHED => {}
             (Ok(()), Err(e)) => panic!("seed {seed}: git takes it, withy says {e}\n{stream}"),
             (Err(e), Ok(_)) => panic!("seed {seed}: withy takes it, git says {e}\n{stream}"),
             (Ok(()), Ok(_)) => {

@@ -43,6 +43,9 @@ pub(crate) fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
+/// What [`Git::import`] says where git was ended by a signal.
+pub(crate) const CRASHED: &str = "git crashed";
+
 /// A plain git repository, for comparison.
 pub(crate) struct Git {
     dir: tempfile::TempDir,
@@ -83,6 +86,9 @@ impl Git {
         let done = child.wait_with_output().expect("git ends");
         if done.status.success() {
             return Ok(());
+        }
+        if done.status.code().is_none() {
+            return Err(CRASHED.into());
         }
         Err(String::from_utf8_lossy(&done.stderr).lines().next().unwrap_or_default().to_owned())
     }

@@ -30,7 +30,11 @@ impl World {
         let options = GitImportOptions::default().replace(true);
         let done = import_git(&self.store, &stream.bytes[..], options)
             .unwrap_or_else(|e| panic!("the stream is taken: {e:?}"));
-        assert_eq!(done.commits as usize, stream.nodes.len() - self.nodes.len(), "every commit is taken");
+        assert_eq!(
+            done.commits as usize,
+            stream.nodes.len() - self.nodes.len(),
+            "every commit is taken"
+        );
         self.nodes = stream.nodes;
         let mut names = self.names.clone();
         names.branches.extend(stream.heads);
@@ -82,8 +86,11 @@ impl World {
     fn add_commit(&mut self, stream: &mut Stream) {
         let name = self.any_name();
         let mark = stream.marks.len() + 1;
-        write!(stream.bytes, "commit refs/heads/{name}\nmark :{mark}\ncommitter A <a@b> {mark} +0000\ndata 0\n")
-            .expect("to memory");
+        write!(
+            stream.bytes,
+            "commit refs/heads/{name}\nmark :{mark}\ncommitter A <a@b> {mark} +0000\ndata 0\n"
+        )
+        .expect("to memory");
         let mut parents = Vec::new();
         // Without `from` a commit follows its ref in the stream, or begins anew.
         if self.rng.u8(0..8) > 0 {
@@ -139,7 +146,8 @@ fn set(stream: &mut Stream, writes: &mut Writes, key: &[u8], value: Option<Vec<u
     let path = quoted(key);
     match &value {
         Some(value) => {
-            write!(stream.bytes, "M 100644 inline {path}\ndata {}\n", value.len()).expect("to memory");
+            write!(stream.bytes, "M 100644 inline {path}\ndata {}\n", value.len())
+                .expect("to memory");
             stream.bytes.extend_from_slice(value);
             stream.bytes.push(b'\n');
         }

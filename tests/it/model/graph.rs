@@ -31,10 +31,8 @@ pub(crate) fn ancestors(nodes: &[Node], from: usize) -> BTreeSet<usize> {
 pub(crate) fn merge_bases(nodes: &[Node], first: usize, second: usize) -> Vec<usize> {
     let common: BTreeSet<usize> =
         ancestors(nodes, first).intersection(&ancestors(nodes, second)).copied().collect();
-    let below: BTreeSet<usize> = common
-        .iter()
-        .flat_map(|&at| ancestors(nodes, at).into_iter().filter(move |&other| other != at))
-        .collect();
+    // An ancestor of a common one is common too, so each that is below another is a parent of one.
+    let below: BTreeSet<usize> = common.iter().flat_map(|&at| nodes[at].parents.clone()).collect();
     let mut out: Vec<usize> = common.difference(&below).copied().collect();
     out.reverse();
     out

@@ -14,12 +14,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use world::{Shape, World};
 
-/// The seeds to run: as many as told by the environment, or those of the normal run.
+/// The seeds to run: those of the normal run, or as many as the environment says where that has 50.
 fn seeds(normal: u64) -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     match (number("WITHY_SEED"), number("WITHY_SEEDS")) {
         (Some(seed), _) => vec![seed],
-        (None, Some(count)) => (0..count).collect(),
+        (None, Some(count)) => (0..(count * normal).div_ceil(50)).collect(),
         (None, None) => (0..normal).collect(),
     }
 }
@@ -42,10 +42,16 @@ fn run(normal: u64, shape: fn(u64) -> Shape) {
 
 #[test]
 fn br_2_random_histories_match_a_map_per_commit() {
-    run(50, |seed| Shape { deep: seed % 3 == 1, merges: false, steps: 140 });
+    run(50, |seed| Shape { deep: seed % 3 == 1, merges: false, crowded: false, steps: 140 });
 }
 
 #[test]
 fn br_2_random_histories_with_merges_match_a_map_per_commit() {
-    run(50, |seed| Shape { deep: seed % 5 == 1, merges: true, steps: 90 });
+    run(50, |seed| Shape { deep: seed % 5 == 1, merges: true, crowded: false, steps: 90 });
+}
+
+/// Long enough that the index of lines and ids is written to the store several times.
+#[test]
+fn br_2_long_histories_match_a_map_per_commit() {
+    run(2, |seed| Shape { deep: false, merges: seed % 2 == 1, crowded: true, steps: 36 });
 }

@@ -6,11 +6,16 @@ use withy::{Batch, CommitOptions, Committed, ErrorKind, KeyRange};
 use super::world::{World, Writes, in_range, key_range, told};
 use crate::support::{must_fail, show};
 
+/// One kind of step.
+type Act = fn(&mut World);
+
 impl World {
     pub(crate) fn step(&mut self) {
         let deep = u32::from(self.shape.deep) * 14;
         let merges = u32::from(self.shape.merges) * 12;
-        let kinds: [(u32, fn(&mut Self)); 22] = [
+        let crowded = u32::from(self.shape.crowded) * 40;
+        let kinds: [(u32, Act); 23] = [
+            (crowded, Self::burst),
             (14, Self::put),
             (8, Self::delete),
             (14, Self::batch),
@@ -86,11 +91,32 @@ impl World {
         self.committed(&name, &writes, allow_empty, done);
     }
 
+    /// Many small commits on a few branches.
+    fn burst(&mut self) {
+        if self.held {
+            return;
+        }
+        let names: Vec<String> = (0..3).map(|_| self.any_branch()).collect();
+        self.note(format!("many puts on {names:?}"));
+        let branches: Vec<_> =
+            names.iter().map(|name| self.store.branch(name).expect("it is there")).collect();
+        for _ in 0..self.rng.usize(300..1200) {
+            let at = self.rng.usize(0..names.len());
+            let (key, value) = (self.any_key(), self.any_value());
+            let done = branches[at].put(key.clone(), value.clone()).expect("a put");
+            self.committed(&names[at], &Writes::from([(key, Some(value))]), false, done);
+        }
+    }
+
     /// Makes the content of a branch that of another commit, whole or in a range.
     fn restore(&mut self) {
         let name = self.any_branch();
         let (rev, from) = self.any_rev();
-        let range = if self.rng.bool() { (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded) } else { self.any_range() };
+        let range = if self.rng.bool() {
+            (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded)
+        } else {
+            self.any_range()
+        };
         let keys = if matches!(range, (std::ops::Bound::Unbounded, _)) && self.rng.bool() {
             KeyRange::prefix("a")
         } else {
@@ -98,15 +124,18 @@ impl World {
         };
         let prefixed = keys == KeyRange::prefix("a");
         self.note(format!("restore {name} from {rev} ({from}), {keys:?}"));
-        let inside = |key: &[u8]| if prefixed { key.starts_with(b"a") } else { in_range(&range, key) };
-        let (now, then) = (&self.nodes[self.names.branches[&name]].content, &self.nodes[from].content);
+        let inside =
+            |key: &[u8]| if prefixed { key.starts_with(b"a") } else { in_range(&range, key) };
+        let (now, then) =
+            (&self.nodes[self.names.branches[&name]].content, &self.nodes[from].content);
         let writes: Writes = now
             .keys()
             .chain(then.keys())
             .filter(|key| inside(key))
             .map(|key| (key.clone(), then.get(key).cloned()))
             .collect();
-        let done = self.store.restore(&name, &rev, &keys, CommitOptions::default()).expect("a restore");
+        let done =
+            self.store.restore(&name, &rev, &keys, CommitOptions::default()).expect("a restore");
         self.committed(&name, &writes, false, done);
     }
 
@@ -154,19 +183,31 @@ impl World {
             // What does not fit into memory goes through files.
             options = options.memory(self.rng.usize(1..200));
         }
-        self.note(format!("load {name} (from {rev} if absent), {} rows: {}", rows.len(), told(&writes)));
+        self.note(format!(
+            "load {name} (from {rev} if absent), {} rows: {}",
+            rows.len(),
+            told(&writes)
+        ));
         if !exists {
-            must_fail(load(&self.store, &name, rows.clone().into_iter().map(Ok), LoadOptions::default()), ErrorKind::NotFound);
+            must_fail(
+                load(&self.store, &name, rows.clone().into_iter().map(Ok), LoadOptions::default()),
+                ErrorKind::NotFound,
+            );
             options = options.from(&rev);
         }
-        let done = load(&self.store, &name, rows.into_iter().map(Ok), options).expect("a load").commit;
+        let done =
+            load(&self.store, &name, rows.into_iter().map(Ok), options).expect("a load").commit;
         if exists {
             return self.committed(&name, &writes, false, done);
         }
         let node = self.child(vec![from], &name, &writes);
         let mut at = from;
         if node.changes.is_empty() {
-            assert_eq!(done, Committed::Unchanged, "KV-3: rows that are there already change nothing");
+            assert_eq!(
+                done,
+                Committed::Unchanged,
+                "KV-3: rows that are there already change nothing"
+            );
         } else {
             self.nodes.push(node);
             at = self.newest();

@@ -34,23 +34,25 @@ impl World {
         let base = self.names.branches[&name];
         let store = self.store.clone();
         let mut tx = store.begin(&name).expect("begin");
-        let early = self.rng.bool();
-        if early {
-            fill(&mut tx, &writes);
-        }
+        let (mut early, mut late) = (writes.clone(), writes.clone());
+        early.retain(|_, _| self.rng.bool());
+        late.retain(|key, _| !early.contains_key(key));
+        fill(&mut tx, &early);
         self.note(format!("open on {name} at {base}: {}", told(&writes)));
         for _ in 0..self.rng.usize(0..4) {
             self.step_beside();
         }
-        if !early {
-            fill(&mut tx, &writes);
-        }
+        fill(&mut tx, &late);
         self.check_txn(&tx, base, &writes);
         self.note(format!("commit what is open on {name} at {base}: {}", told(&writes)));
         let done = tx.commit(CommitOptions::default());
         let Some(&head) = self.names.branches.get(&name) else {
             let e = done.expect_err("its branch is gone");
-            assert_eq!(e.kind(), ErrorKind::NotFound, "a branch that is gone takes no commit: {e:?}");
+            assert_eq!(
+                e.kind(),
+                ErrorKind::NotFound,
+                "a branch that is gone takes no commit: {e:?}"
+            );
             return;
         };
         let (must, may) = self.conflicts(base, head, &writes);
@@ -71,14 +73,22 @@ impl World {
 
     /// The keys that must conflict, and those that may: a branch that was moved away and back has
     /// changed nothing, but has been touched.
-    fn conflicts(&self, base: usize, head: usize, writes: &Writes) -> (BTreeSet<Vec<u8>>, BTreeSet<Vec<u8>>) {
+    fn conflicts(
+        &self,
+        base: usize,
+        head: usize,
+        writes: &Writes,
+    ) -> (BTreeSet<Vec<u8>>, BTreeSet<Vec<u8>>) {
         let chain = first_parents(&self.nodes, head);
         let onward = chain.iter().position(|&seq| seq == base);
-        let newer: BTreeSet<&Vec<u8>> =
-            chain[..onward.unwrap_or(0)].iter().flat_map(|&seq| self.nodes[seq].changes.keys()).collect();
+        let newer: BTreeSet<&Vec<u8>> = chain[..onward.unwrap_or(0)]
+            .iter()
+            .flat_map(|&seq| self.nodes[seq].changes.keys())
+            .collect();
         let may = touched(&self.nodes, base, head);
         let (then, now) = (&self.nodes[base].content, &self.nodes[head].content);
-        let must = writes.keys().filter(|key| newer.contains(key) || then.get(*key) != now.get(*key));
+        let must =
+            writes.keys().filter(|key| newer.contains(key) || then.get(*key) != now.get(*key));
         (must.cloned().collect(), writes.keys().filter(|key| may.contains(*key)).cloned().collect())
     }
 

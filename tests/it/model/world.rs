@@ -15,6 +15,9 @@ pub(crate) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 /// What is written: a value, or none for a deletion.
 pub(crate) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Where a range of keys begins and ends.
+pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// How a history is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -22,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) deep: bool,
     /// Whether there are imports with merges.
     pub(crate) merges: bool,
+    /// Whether there are runs of many small commits.
+    pub(crate) crowded: bool,
     pub(crate) steps: usize,
 }
 
@@ -124,7 +129,10 @@ impl World {
     }
 
     pub(crate) fn any_branch(&mut self) -> String {
-        if self.shape.deep && self.rng.u8(0..3) > 0 && self.names.branches.contains_key(&self.newest_branch) {
+        if self.shape.deep
+            && self.rng.u8(0..3) > 0
+            && self.names.branches.contains_key(&self.newest_branch)
+        {
             return self.newest_branch.clone();
         }
         let at = self.rng.usize(0..self.names.branches.len());
@@ -155,7 +163,7 @@ impl World {
         writes
     }
 
-    pub(crate) fn any_range(&mut self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    pub(crate) fn any_range(&mut self) -> Bounds {
         let mut bound = || match self.rng.u8(0..4) {
             0 => Bound::Unbounded,
             1 => Bound::Excluded(self.any_key()),
@@ -224,7 +232,13 @@ impl World {
     }
 
     /// The model's side of a commit: what it must come to, given what the store says of it.
-    pub(crate) fn committed(&mut self, branch: &str, writes: &Writes, allow_empty: bool, done: Committed) {
+    pub(crate) fn committed(
+        &mut self,
+        branch: &str,
+        writes: &Writes,
+        allow_empty: bool,
+        done: Committed,
+    ) {
         let parent = self.names.branches[branch];
         let node = self.child(vec![parent], branch, writes);
         if node.changes.is_empty() && !allow_empty {
@@ -274,11 +288,11 @@ impl World {
     }
 }
 
-pub(crate) fn key_range((lo, hi): &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> KeyRange {
+pub(crate) fn key_range((lo, hi): &Bounds) -> KeyRange {
     KeyRange::new(lo.clone(), hi.clone())
 }
 
-pub(crate) fn in_range((lo, hi): &(Bound<Vec<u8>>, Bound<Vec<u8>>), key: &[u8]) -> bool {
+pub(crate) fn in_range((lo, hi): &Bounds, key: &[u8]) -> bool {
     let above = match lo {
         Bound::Included(lo) => key >= lo.as_slice(),
         Bound::Excluded(lo) => key > lo.as_slice(),
@@ -304,8 +318,35 @@ pub(crate) fn told(writes: &Writes) -> String {
 /// Every key there is: zeros, FFs, prefixes of each other, and plain text.
 pub(crate) fn universe() -> &'static [&'static [u8]] {
     &[
-        b"a", b"a\0", b"ab", b"b", b"\0", b"\0\0", b"\xff", b"\xff\xff", b"a\0\0", b"\0\xff", b"m1",
-        b"m2", b"m3", b"m4", b"a\0\xff", b"a\x01", b"abc", b"\0\0\0", b"\xff\0", b"\xff\xff\xff",
-        b"\0\x01", b"\x01", b"\xfe", b"\xfe\xff\xff", b"b\0b", b"b\xffb", b"z", b"zz", b"n1", b"n2",
+        b"a",
+        b"a\0",
+        b"ab",
+        b"b",
+        b"\0",
+        b"\0\0",
+        b"\xff",
+        b"\xff\xff",
+        b"a\0\0",
+        b"\0\xff",
+        b"m1",
+        b"m2",
+        b"m3",
+        b"m4",
+        b"a\0\xff",
+        b"a\x01",
+        b"abc",
+        b"\0\0\0",
+        b"\xff\0",
+        b"\xff\xff\xff",
+        b"\0\x01",
+        b"\x01",
+        b"\xfe",
+        b"\xfe\xff\xff",
+        b"b\0b",
+        b"b\xffb",
+        b"z",
+        b"zz",
+        b"n1",
+        b"n2",
     ]
 }
