@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::ops::Bound;
 
@@ -285,14 +284,15 @@ pub enum Expect {
 }
 
 /// One write of a [`Batch`]: a value, or none for a deletion, and what must hold before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Write {
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) expect: Expect,
+    /// All of them must hold.
+    pub(crate) expects: Vec<Expect>,
 }
 
-/// Changes that become one commit. The last write to a key wins; of several conditions on one key
-/// the first is checked.
+/// Changes that become one commit. The last write to a key wins; every condition counts, each on what
+/// is there before the batch.
 ///
 /// # Examples
 /// ```
@@ -356,18 +356,10 @@ impl Batch {
     }
 
     fn add(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, expect: Expect) -> &mut Self {
-        match self.writes.entry(key) {
-            // The state at the head is what a condition speaks of, so the first one stays.
-            Entry::Occupied(mut entry) => {
-                let earlier = entry.get_mut();
-                earlier.value = value;
-                if earlier.expect == Expect::Any {
-                    earlier.expect = expect;
-                }
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(Write { value, expect });
-            }
+        let write = self.writes.entry(key).or_default();
+        write.value = value;
+        if expect != Expect::Any {
+            write.expects.push(expect);
         }
         self
     }

@@ -60,6 +60,16 @@ macro_rules! on_db {
     };
 }
 
+/// A reader tries so often to open the database while its writer changes the set of files.
+const MAX_OPENS: u64 = 100;
+
+/// Name and length of the manifest: the same before and after, if no file was added or dropped.
+fn manifest(path: &Path) -> Option<(String, u64)> {
+    let name = std::fs::read_to_string(path.join("CURRENT")).ok()?;
+    let length = std::fs::metadata(path.join(name.trim_end())).ok()?.len();
+    Some((name, length))
+}
+
 /// One open database.
 pub(crate) struct Engine {
     db: Db,
@@ -101,17 +111,21 @@ impl Engine {
                 OptimisticTransactionDB::open_cf_descriptors(&base, path, families()).map(Db::Write)
             }
             Mode::Read => {
-                // A writer may delete a file between the reading of the manifest and its opening.
                 let open = || DB::open_cf_descriptors_read_only(&base, path, families(), false);
-                let mut db = open();
-                for _ in 0..20 {
-                    if db.is_ok() {
-                        break;
+                // Beside a writer, a write-ahead log may be flushed and removed between the reading of
+                // the manifest and of the log, or a file be deleted before it is opened. Only an open
+                // during which the manifest stayed as it was has seen everything.
+                let mut tries = 0;
+                loop {
+                    let before = manifest(path);
+                    let db = open();
+                    let steady = before.is_some() && before == manifest(path);
+                    if (db.is_ok() && steady) || tries == MAX_OPENS {
+                        break db.map(Db::Read);
                     }
-                    std::thread::sleep(std::time::Duration::from_millis(10));
-                    db = open();
+                    tries += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(tries.min(10)));
                 }
-                db.map(Db::Read)
             }
         };
         let db = db.map_err(|e| failed("cannot open the database of the store", e))?;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::{Graph, Place};
+use crate::engine::{Engine, Rows};
 use crate::error::Result;
 use crate::format::refs::At;
 use crate::format::{Family, keys, record};
@@ -58,8 +59,9 @@ enum Event {
 
 type Walker = (Seq, LineId, Side, Event);
 
-#[derive(Default)]
-struct Walk {
+struct Walk<'e> {
+    /// All merges of the store; one iterator serves the whole walk.
+    rows: Rows<'e>,
     heap: BinaryHeap<Walker>,
     reach: BTreeMap<(LineId, Side), Seq>,
     /// Arrivals from a common commit, at the place in `reach`.
@@ -78,7 +80,19 @@ struct Merges {
     ended: bool,
 }
 
-impl Walk {
+impl<'e> Walk<'e> {
+    fn new(engine: &'e Engine) -> Self {
+        Self {
+            rows: engine.iter_prefix(Family::Refs, &[keys::kind::MERGE]),
+            heap: BinaryHeap::new(),
+            reach: BTreeMap::new(),
+            dominated: BTreeMap::new(),
+            alone: BTreeMap::new(),
+            alone_count: 0,
+            merges: BTreeMap::new(),
+        }
+    }
+
     fn reaches(&self, line: LineId, side: Side, seq: Seq) -> bool {
         self.reach.get(&(line, side)).is_some_and(|upto| *upto >= seq)
     }
@@ -130,7 +144,7 @@ impl Graph {
     ///
     /// Cost: the merges and forks between the two and their common ancestors.
     pub(crate) fn difference(&self, first: Place, second: Place) -> Result<Difference> {
-        let mut walk = Walk::default();
+        let mut walk = Walk::new(self.engine());
         for (place, side) in [(first, Side::First), (second, Side::Second)] {
             walk.push((place.seq, place.line, side, Event::Arrive { common: false }));
         }
@@ -186,7 +200,7 @@ impl Graph {
 
     fn step(
         &self,
-        walk: &mut Walk,
+        walk: &mut Walk<'_>,
         seq: Seq,
         line: LineId,
         side: Side,
@@ -219,7 +233,7 @@ impl Graph {
     }
 
     /// Sends a walker to the next merge at or below a place of its line, or to its fork.
-    fn next_event(&self, walk: &mut Walk, line: LineId, seq: Seq, side: Side) -> Result<()> {
+    fn next_event(&self, walk: &mut Walk<'_>, line: LineId, seq: Seq, side: Side) -> Result<()> {
         if let Some(merge) = self.next_merge(walk, line, seq, side)? {
             walk.push((merge, line, side, Event::Merge));
         } else if let Some(fork) = self.line(line)?.fork {
@@ -230,7 +244,7 @@ impl Graph {
 
     /// Whether a commit is another one or an ancestor of it.
     pub(crate) fn is_ancestor(&self, ancestor: Place, of: Place) -> Result<bool> {
-        let mut walk = Walk::default();
+        let mut walk = Walk::new(self.engine());
         walk.push((of.seq, of.line, Side::First, Event::Arrive { common: false }));
         while let Some((seq, line, side, event)) = walk.pop() {
             if seq < ancestor.seq {
@@ -265,7 +279,7 @@ impl Graph {
     /// The newest merge of a line at or before a sequence, where a side goes down.
     fn next_merge(
         &self,
-        walk: &mut Walk,
+        walk: &mut Walk<'_>,
         line: LineId,
         seq: Seq,
         side: Side,
@@ -274,13 +288,12 @@ impl Graph {
         const GROUP: (usize, usize) = (4, 1024);
         let merges = walk.merges.entry((line, side)).or_default();
         if merges.ready.is_empty() && !merges.ended {
-            let lower = keys::merge(line, Seq::ROOT);
-            let upper = keys::merge(line.next(), Seq::ROOT);
-            let mut rows = self.engine().iter(Family::Refs, &lower, Some(&upper));
+            let rows = &mut walk.rows;
             rows.seek_for_prev(&keys::merge(line, seq));
             let group = merges.read.clamp(GROUP.0, GROUP.1);
             while merges.ready.len() < group {
-                let Some((key, value)) = rows.current()? else {
+                let of_line = |key: &[u8]| key.starts_with(&keys::merge(line, Seq::ROOT)[..9]);
+                let Some((key, value)) = rows.current()?.filter(|(key, _)| of_line(key)) else {
                     merges.ended = true;
                     break;
                 };

@@ -115,8 +115,8 @@ impl Publisher {
         let mut edits = Vec::with_capacity(writes.len());
         let mut replaced = Vec::with_capacity(writes.len());
         for ((key, write), old) in writes.iter().zip(old) {
-            if write.expect != Expect::Any {
-                self.check_expected(key, &write.expect, old.as_ref())?;
+            for expect in &write.expects {
+                self.check_expected(key, expect, old.as_ref())?;
             }
             if changes(write.value.as_deref(), old.as_ref())? {
                 edits.push(Edit { key, value: write.value.as_deref() });

@@ -49,6 +49,9 @@ impl Publisher {
                 return None;
             }
             if let Some(line) = waiting.0.pop() {
+                drop(waiting);
+                // The line was noted under the commit lock; once that is free, its row is written.
+                drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
                 return Some(line);
             }
             let wait = self.deep.bell.wait_timeout(waiting, Duration::from_secs(60));

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::format::{Family, keys};
 use crate::graph::{Graph, Place};
 use crate::id::LineId;
-use crate::kv::{Direction, Expect, KeyRange, Write, check_key, check_value};
+use crate::kv::{Direction, KeyRange, Write, check_key, check_value};
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, Committed, Publisher, Seen};
 use crate::view::{Found, Layers, Own, Read, Scan, Scanner, View, find, get, head_of};
@@ -155,7 +155,7 @@ impl<'s> Txn<'s> {
         let writes = self
             .own
             .into_iter()
-            .map(|(key, value)| (key, Write { value, expect: Expect::Any }))
+            .map(|(key, value)| (key, Write { value, expects: Vec::new() }))
             .collect();
         let rows = self.replaced.into_values().collect();
         let seen = Seen { at: self.at, line: self.line, rows, tracked: self.tracked };
