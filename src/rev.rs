@@ -113,8 +113,7 @@ impl Resolver<'_> {
         }
         if (MIN_ID_DIGITS..=64).contains(&base.len()) && base.bytes().all(|b| b.is_ascii_hexdigit())
         {
-            let mut found = self.graph.by_id(&base.to_ascii_lowercase())?;
-            found.retain(|seq| *seq <= self.visible);
+            let found = self.graph.by_id(&base.to_ascii_lowercase(), self.visible)?;
             match found.as_slice() {
                 [] => {}
                 [seq] => return self.graph.place(*seq),

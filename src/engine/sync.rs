@@ -36,8 +36,10 @@ impl GroupSync {
     /// Says that a write is done, and with it everything up to commit `seq`; the number of the write
     /// is what to wait for. The caller holds the commit lock.
     pub(crate) fn wrote(&self, seq: Seq) -> u64 {
+        // In this order: who sees the commit and waits for the newest write waits for this one.
+        let write = self.writes.fetch_add(1, Ordering::AcqRel) + 1;
         self.written.store(seq.get(), Ordering::Release);
-        self.writes.fetch_add(1, Ordering::AcqRel) + 1
+        write
     }
 
     /// The number of the newest write.
@@ -69,7 +71,8 @@ impl GroupSync {
             *leading = true;
             drop(leading);
             // Read before the sync: what is written later may miss it.
-            let (upto, seq) = (self.newest(), self.written());
+            let seq = self.written();
+            let upto = self.newest();
             let synced = engine.sync();
             leading = self.leading.lock().unwrap_or_else(PoisonError::into_inner);
             *leading = false;

@@ -269,6 +269,8 @@ impl Subscription {
             if self.feed.upto > self.feed.position {
                 continue;
             }
+            // Behind a failed write nothing new is acknowledged.
+            self.publisher.check()?;
             let Some(left) = deadline.left() else { return Ok(None) };
             self.publisher.wait_beyond(self.feed.position, left);
         }

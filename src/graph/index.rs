@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use super::{Graph, Place};
 use crate::engine::{Engine, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::commit::read_first;
+use crate::format::commit::{ChangesAt, read_first};
 use crate::format::refs::{IdsRecord, IndexRecord, meta};
 use crate::format::{Family, keys, record};
 use crate::id::{CommitId, LineId, Seq};
@@ -49,12 +49,15 @@ impl Tail {
         let mut rows = engine.iter(Family::Log, &keys::log(indexed.next(), 0), Some(&end));
         rows.seek_to_first();
         while let Some((key, value)) = rows.current()? {
-            if let Some((seq, 0)) = keys::log_parts(key)? {
-                let (header, _) = read_first(value)?;
-                let place = Place { line: LineId::new(header.line), seq };
-                tail.push(place, &header.commit_id(), value.len() as u64);
-            }
+            let Some((seq, _)) = keys::log_parts(key)? else { break };
+            let (header, _) = read_first(value)?;
+            let place = Place { line: LineId::new(header.line), seq };
+            tail.push(place, &header.commit_id(), value.len() as u64);
+            // The further parts of a large commit are stepped over, not read.
             rows.next();
+            if let ChangesAt::Here { further: 1.. } = header.changes_at {
+                rows.seek(&keys::log(seq.next(), 0));
+            }
         }
         Ok(tail)
     }
@@ -253,7 +256,7 @@ impl Graph {
     }
 
     /// The commits whose id starts with these hexadecimal digits, at most two.
-    pub(crate) fn by_id(&self, digits: &str) -> Result<Vec<Seq>> {
+    pub(crate) fn by_id(&self, digits: &str, visible: Seq) -> Result<Vec<Seq>> {
         let bad =
             || Error::new(ErrorKind::Invalid, format!("{digits} is not the start of a commit id"));
         let head = &digits[..digits.len().min(16)];
@@ -281,6 +284,8 @@ impl Graph {
             rows.next();
         }
         found.push(Seq::ROOT);
+        // An import may be writing or taking back what is above.
+        found.retain(|seq| *seq <= visible);
         found.sort_unstable();
         found.dedup();
         let mut out = Vec::new();

@@ -106,6 +106,10 @@ impl Graph {
             .get(Family::Refs, &keys::line(id))?
             .ok_or_else(|| missing("line", id.get()))?;
         let stored: LineRecord = record::decode("line", &row)?;
+        // Lines fork from older ones, so every walk down a chain comes to its end.
+        if stored.fork.is_some_and(|fork| fork.line >= id.get()) {
+            return Err(missing("fork of line", id.get()));
+        }
         let line = Arc::new(Line {
             fork: stored.fork.map(Place::from),
             layers: stored.layers.into_iter().map(Place::from).collect(),
@@ -141,13 +145,17 @@ impl Graph {
             let mut cache = self.heads.write().unwrap_or_else(PoisonError::into_inner);
             // A commit that is published meanwhile sets the cache itself, so only an empty place is
             // filled; and only with what is still the newest, for the cache may have been emptied since.
-            if !cache.contains_key(&line) && self.at_or_before(line, Seq::MAX)? != place {
+            if let Some(newer) = cache.get(&line) {
+                return Ok(Arc::clone(newer));
+            }
+            if self.at_or_before(line, Seq::MAX)? != place {
                 continue;
             }
             if cache.len() >= CACHED_LINES {
                 cache.clear();
             }
-            return Ok(Arc::clone(cache.entry(line).or_insert(head)));
+            cache.insert(line, Arc::clone(&head));
+            return Ok(head);
         }
     }
 

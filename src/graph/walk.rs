@@ -219,7 +219,7 @@ impl Graph {
                 for parent in merge.map(|(_, parents)| parents).unwrap_or_default() {
                     walk.push((parent.seq, parent.line, side, Event::Arrive { common }));
                 }
-                self.next_event(walk, line, Seq::new(seq.get() - 1), side)
+                self.next_event(walk, line, Seq::new(seq.get().saturating_sub(1)), side)
             }
             Event::Fork => {
                 if let Some(fork) = self.line(line)?.fork {
@@ -236,8 +236,11 @@ impl Graph {
     fn next_event(&self, walk: &mut Walk<'_>, line: LineId, seq: Seq, side: Side) -> Result<()> {
         if let Some(merge) = self.next_merge(walk, line, seq, side)? {
             walk.push((merge, line, side, Event::Merge));
-        } else if let Some(fork) = self.line(line)?.fork {
-            walk.push((fork.seq, line, side, Event::Fork));
+        } else {
+            // The root line has no fork; its walker waits at the root all the same, so that the walk
+            // goes on until the other side has come to the line.
+            let below = self.line(line)?.fork.map_or(Seq::ROOT, |fork| fork.seq);
+            walk.push((below, line, side, Event::Fork));
         }
         Ok(())
     }

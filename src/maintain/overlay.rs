@@ -59,7 +59,7 @@ pub(crate) fn compact(publisher: &Publisher, line: LineId) -> Result<()> {
         let run = &old[from..to];
         let made = match publisher.find_layer(run)? {
             Some(made) => made,
-            None => match publisher.make_layer(run, to == old.len())? {
+            None => match publisher.make_layer(run)? {
                 Some(made) => made,
                 None => return Ok(()),
             },

@@ -22,6 +22,8 @@ use crate::view::{Found, find_many, layers_at};
 /// What a transaction saw: its branch's newest commit when it began.
 pub(crate) struct Seen<'t> {
     pub(crate) at: Place,
+    /// Whether nothing at all may have been committed to the branch since, whatever the keys.
+    pub(crate) unmoved: bool,
     /// The branch's line then.
     pub(crate) line: LineId,
     /// What each key was when it was tracked, in the order of the keys.
@@ -90,6 +92,10 @@ impl Publisher {
         let writer = &mut *guard;
         let line = LineId::new(self.refs.branch(branch.as_str())?.line);
         let head = self.graph.head(line)?;
+        if seen.as_ref().is_some_and(|seen| seen.unmoved && seen.at != head.place) {
+            let text = format!("{branch} moved on since the transaction began");
+            return Err(Error::new(ErrorKind::Conflict, text).with_hint("run it again"));
+        }
         let wanted: Vec<&[u8]> = writes.keys().map(Vec::as_slice).collect();
         let newest = || {
             let layers = layers_at(&self.graph, Place { line, seq: Seq::MAX }, head.rows)?;
@@ -254,7 +260,9 @@ impl Publisher {
             let after = rows.put_new(set, edit.key, edit.value)?;
             if let Some(hash) = &before {
                 sum.remove(edit.key, hash);
-                keys_now -= 1;
+                keys_now = keys_now.checked_sub(1).ok_or_else(|| {
+                    Error::new(ErrorKind::Corrupt, "a commit counts fewer keys than it has")
+                })?;
             }
             if let Some(hash) = &after {
                 sum.add(edit.key, hash);

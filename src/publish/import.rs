@@ -284,6 +284,8 @@ impl ImportSession<'_> {
         let id = loaded.hasher.finish(seq, &header);
         header.id = *id.as_bytes();
         let engine = Arc::clone(self.publisher.engine());
+        // What is taken in is on disk at once, so the marker that would remove it must be there first.
+        engine.sync()?;
         engine.ingest(Family::Head, loaded.head_files)?;
         engine.ingest(Family::Log, loaded.log_files)?;
         let row = write_first(&header, &[]);
@@ -319,6 +321,11 @@ impl ImportSession<'_> {
             let now = plan.refs().find_branch(name.as_str())?;
             if now.is_some() && !refs.replace {
                 return Err(exists("branch", name.as_str()));
+            }
+            if let Some(now) = &now
+                && plan.graph().head(LineId::new(now.line))?.place == place
+            {
+                continue;
             }
             let newest = plan.graph().head(place.line)?.place == place;
             let line = if place.line >= first_line && newest && taken.insert(place.line) {

@@ -78,9 +78,9 @@ impl Publisher {
         Ok(row.map(|row| record::decode("read layer", &row)).transpose()?)
     }
 
-    /// Makes one read layer of a run of fixed layers; deletions are dropped from the lowest run.
+    /// Makes one read layer of a run of fixed layers. Deletions stay in it, for they say when a key went.
     /// `None` if the store is being closed meanwhile; what was written is then removed at open.
-    pub(crate) fn make_layer(&self, group: &[Place], lowest: bool) -> Result<Option<LayerRecord>> {
+    pub(crate) fn make_layer(&self, group: &[Place]) -> Result<Option<LayerRecord>> {
         let engine = self.engine();
         let (top, bottom) = (group[0], group[group.len() - 1]);
         let line = {
@@ -98,7 +98,6 @@ impl Publisher {
             (WriteSet::default(), Vec::new(), Vec::new(), 0);
         while let Some((user_key, version)) = scanner.next_version()? {
             let cell = match &version.row {
-                None if lowest => continue,
                 None => Cell::Deleted,
                 Some(ScanRow::Inline(value)) => Cell::Inline(value),
                 Some(ScanRow::Blob { hash, len }) => Cell::Blob { hash: *hash, len: *len },

@@ -149,6 +149,11 @@ impl Publisher {
         Ok(written)
     }
 
+    /// Refuses once a write has failed.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.engine().check()
+    }
+
     /// Waits until a commit after `seq` may be seen, or the time is over.
     pub(crate) fn wait_beyond(&self, seq: Seq, wait: Duration) {
         let deadline = Deadline::after(wait);

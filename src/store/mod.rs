@@ -224,7 +224,7 @@ impl Store {
         options: CommitOptions,
         work: impl FnMut(&mut Txn<'s>) -> Result<T>,
     ) -> Result<T> {
-        crate::txn::run(|| self.begin(branch), &options, work)
+        crate::txn::run(|| self.begin(branch), &options, work).map(|(out, _)| out)
     }
 
     /// Starts an import; see [`exchange`](crate::exchange) for what is made of it.

@@ -160,16 +160,13 @@ impl OpenOptions {
         let found = look(path)?;
         match (found, self.create) {
             (Found::Store, Create::New) => {
-                return Err(Error::new(
-                    ErrorKind::Exists,
-                    format!("{} is a store already", path.display()),
-                ));
+                return Err(is_there(path));
             }
             (Found::Store, Create::Never | Create::IfMissing) => {}
             (Found::Nothing, _) if self.read_only => return Err(no_store(path)),
             (Found::Nothing, Create::Never) => return Err(no_store(path)),
             (Found::Nothing, Create::IfMissing | Create::New) => {
-                fs::create_dir_all(path).map_err(|e| io("cannot make the directory", path, e))?;
+                make_dir(path).map_err(|e| io("cannot make the directory", path, e))?;
             }
         }
         if self.read_only { self.open_to_read(path) } else { self.open_to_write(path, found) }
@@ -184,7 +181,7 @@ impl OpenOptions {
         let fixed = match engine.get(Family::Meta, meta::IMPORT)? {
             Some(row) => {
                 let import: ImportRecord = record::decode("import marker", &row)?;
-                Seq::new(import.first_seq - 1)
+                Seq::new(import.first_seq.saturating_sub(1))
             }
             None => graph.latest(),
         };
@@ -196,6 +193,9 @@ impl OpenOptions {
         let owner = Owner::take(path, self.wait, self.clock.now())?;
         // Another process may have made the store while this one waited.
         let found = if found == Found::Nothing { look(path)? } else { found };
+        if found == Found::Store && self.create == Create::New {
+            return Err(is_there(path));
+        }
         // First: on a full disk they make the room that opening the database needs.
         remove_leftovers(path)?;
         let mode = if found == Found::Store { Mode::Write } else { Mode::Create };
@@ -357,6 +357,25 @@ fn random_id() -> [u8; 16] {
         *half = RandomState::new().build_hasher().finish().to_be_bytes();
     }
     id
+}
+
+/// Makes a directory and those above it, and puts their entries on disk.
+fn make_dir(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or_else(|| Path::new("."));
+    make_dir(above)?;
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    fs::File::open(above)?.sync_all()
+}
+
+fn is_there(path: &Path) -> Error {
+    Error::new(ErrorKind::Exists, format!("{} is a store already", path.display()))
 }
 
 fn no_store(path: &Path) -> Error {

@@ -10,6 +10,7 @@ use crate::kv::KeyRange;
 use crate::name::{BranchName, TagName};
 use crate::publish::{CommitOptions, Committed};
 use crate::refs::{BranchInfo, Operation, TagInfo, TagListOptions};
+use crate::txn::Txn;
 use crate::view::Read;
 
 /// What is said of a new branch.
@@ -306,7 +307,8 @@ impl Store {
     /// Makes the content of a branch, or of a range of it, equal to that of a rev, as one new commit.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the branch or the rev is not there; else as for
+    /// [`NotFound`](ErrorKind::NotFound) if the branch or the rev is not there;
+    /// [`Conflict`](ErrorKind::Conflict) if others keep committing to the branch; else as for
     /// [`Branch::write`].
     pub fn restore(
         &self,
@@ -316,11 +318,10 @@ impl Store {
         options: CommitOptions,
     ) -> Result<Committed> {
         let wanted = self.view(rev)?;
-        loop {
-            let tx = self.begin(branch)?;
-            let net = net_changes(&tx.base()?, &wanted, range)?;
-            let mut tx = tx;
-            for (key, (_, after)) in net {
+        let work = |tx: &mut Txn<'_>| {
+            // What is equal now is not written, so it must not change before the commit either.
+            tx.demand_unmoved();
+            for (key, (_, after)) in net_changes(&tx.base()?, &wanted, range)? {
                 match after {
                     Some(_) => {
                         let value = wanted.get(&key)?.unwrap_or_default();
@@ -329,11 +330,9 @@ impl Store {
                     None => tx.delete(key)?,
                 }
             }
-            match tx.commit(options.clone()) {
-                Err(e) if e.kind() == ErrorKind::Conflict => {}
-                done => return done,
-            }
-        }
+            Ok(())
+        };
+        crate::txn::run(|| self.begin(branch), &options, work).map(|((), done)| done)
     }
 
     /// Tags a commit. The tag keeps everything readable that its commit shows.

@@ -60,6 +60,7 @@ pub struct Txn<'s> {
     /// What each key that it writes was when it was tracked.
     replaced: BTreeMap<Vec<u8>, Option<Found<'static>>>,
     tracked: Option<Transaction<'s>>,
+    unmoved: bool,
 }
 
 impl<'s> Txn<'s> {
@@ -71,7 +72,18 @@ impl<'s> Txn<'s> {
         let graph = publisher.graph();
         let (at, layers) = head_of(graph, line)?;
         let (own, replaced) = (Own::new(), BTreeMap::new());
-        Ok(Self { publisher, branch, line, graph, at, layers, own, replaced, tracked: None })
+        Ok(Self {
+            publisher,
+            branch,
+            line,
+            graph,
+            at,
+            layers,
+            own,
+            replaced,
+            tracked: None,
+            unmoved: false,
+        })
     }
 
     /// The branch it is on.
@@ -87,6 +99,12 @@ impl<'s> Txn<'s> {
     /// read.
     pub fn base(&self) -> Result<View> {
         View::new(self.graph, self.at)
+    }
+
+    /// Demands that nothing at all is committed to the branch before this: for changes that were made
+    /// from the whole content of its base.
+    pub(crate) fn demand_unmoved(&mut self) {
+        self.unmoved = true;
     }
 
     /// Sets a key.
@@ -158,7 +176,8 @@ impl<'s> Txn<'s> {
             .map(|(key, value)| (key, Write { value, expects: Vec::new() }))
             .collect();
         let rows = self.replaced.into_values().collect();
-        let seen = Seen { at: self.at, line: self.line, rows, tracked: self.tracked };
+        let (at, line, unmoved) = (self.at, self.line, self.unmoved);
+        let seen = Seen { at, line, unmoved, rows, tracked: self.tracked };
         self.publisher.commit(&self.branch, &writes, options, Some(seen))
     }
 

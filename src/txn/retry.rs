@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Txn;
 use crate::error::{ErrorKind, Result};
-use crate::publish::CommitOptions;
+use crate::publish::{CommitOptions, Committed};
 
 /// A transaction that has lost this often gives up.
 const MAX_TRIES: u32 = 64;
@@ -16,11 +16,12 @@ pub(crate) fn run<'s, T>(
     begin: impl Fn() -> Result<Txn<'s>>,
     options: &CommitOptions,
     mut work: impl FnMut(&mut Txn<'s>) -> Result<T>,
-) -> Result<T> {
+) -> Result<(T, Committed)> {
     let mut tries = 0;
     loop {
         let mut tx = begin()?;
-        let attempt = work(&mut tx).and_then(|out| tx.commit(options.clone()).map(|_| out));
+        let attempt =
+            work(&mut tx).and_then(|out| tx.commit(options.clone()).map(|done| (out, done)));
         match attempt {
             Err(e) if e.kind() == ErrorKind::Conflict && tries + 1 < MAX_TRIES => {
                 // The first tries are worth making at once; then others get time to finish.

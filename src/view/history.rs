@@ -66,7 +66,10 @@ pub(crate) fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Vec<Ra
             rows.seek(&keys::history(place.line, key, place.seq));
             while let Some((stored, value)) = rows.current()? {
                 let seq = graph.birth(place.line, keys::history_seq(stored)?)?;
-                out.push(RawVersion { seq, cell: value.to_vec() });
+                // A version may have moved here since the row above was read.
+                if out.last().is_none_or(|newer| newer.seq != seq) {
+                    out.push(RawVersion { seq, cell: value.to_vec() });
+                }
                 rows.next();
             }
         }
