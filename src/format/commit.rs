@@ -103,6 +103,8 @@ impl Parts {
         after: Option<ValueHash>,
         decided: bool,
     ) {
+        // One allocation for a small commit, instead of one for each field that does not fit any more.
+        self.open.reserve(key.len() + 80);
         // The encoding of `Change`, without copying the key.
         let raw = |h: Option<ValueHash>| h.map(|h| *h.as_bytes());
         record::append(&(key, raw(before), raw(after), decided), &mut self.open);
@@ -150,7 +152,10 @@ impl IdHasher {
             Some(hasher) => {
                 hasher.update(part);
             }
-            None if self.short.len() + part.len() <= SHORT => self.short.extend_from_slice(part),
+            None if self.short.len() + part.len() <= SHORT => {
+                self.short.reserve(part.len() + 320);
+                self.short.extend_from_slice(part);
+            }
             None => {
                 let hasher = self.long.insert(Box::default());
                 hasher.update(&self.short).update(part);
@@ -202,7 +207,8 @@ impl IdHasher {
 
 /// The first part of a record: version, length of the header, header, changes.
 pub(crate) fn write_first(header: &Header, changes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256 + changes.len());
+    let text = header.author.len() + header.message.len() + header.branch.len();
+    let mut out = Vec::with_capacity(256 + text + changes.len());
     out.extend_from_slice(&[1, 0, 0, 0, 0]);
     record::append(header, &mut out);
     let len = u32::try_from(out.len() - 5).expect("author and message are limited to far less");

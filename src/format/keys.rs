@@ -18,6 +18,7 @@ pub(crate) fn head(line: LineId, key: &[u8]) -> Vec<u8> {
 /// [`head`], into a buffer that is used again.
 pub(crate) fn head_into(line: LineId, key: &[u8], out: &mut Vec<u8>) {
     out.clear();
+    out.reserve(8 + key.len());
     out.extend_from_slice(&line.get().to_be_bytes());
     out.extend_from_slice(key);
 }

@@ -37,6 +37,9 @@ impl Cell<'_> {
 
     fn write(&self, seq: Option<Seq>, out: &mut Vec<u8>) {
         out.clear();
+        if let Self::Inline(value) = self {
+            out.reserve(9 + value.len());
+        }
         out.push(match self {
             Self::Deleted => DELETED,
             Self::Inline(_) => INLINE,
