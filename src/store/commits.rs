@@ -156,7 +156,8 @@ impl Store {
     }
 
     /// The commits after a position, in commit order, each once and whole, up to the newest one that
-    /// is acknowledged now. In a `Sync` store every commit it gives is on disk.
+    /// is acknowledged now. In a `Sync` store every commit it gives is on disk; in a store that is open
+    /// for reading only it also gives what the writer has written and not synced yet.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the position is in the future;

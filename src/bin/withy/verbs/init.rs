@@ -18,7 +18,7 @@ use crate::json::Object;
 Examples:
   withy init
   withy init data
-  withy --store /tmp/fruit init")]
+  withy --store /srv/fruit init")]
 pub(crate) struct Init {
     /// Directory in which to make `.withy`
     dir: Option<PathBuf>,
