@@ -25,7 +25,7 @@ pub(crate) struct EngineOptions {
 }
 
 /// Memtable of the families that every commit writes to.
-const LARGE_BUFFER: usize = 64 << 20;
+const LARGE_BUFFER: usize = 32 << 20;
 /// Memtable of the others.
 const SMALL_BUFFER: usize = 8 << 20;
 

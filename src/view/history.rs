@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::value_of;
+use super::ScanRow;
 use crate::error::Result;
 use crate::format::row::{read_head, read_history};
 use crate::format::{Family, keys};
@@ -39,11 +39,9 @@ pub struct Version {
 #[derive(Clone, Debug)]
 pub(crate) struct RawVersion {
     pub(crate) seq: Seq,
-    cell: StoredCell,
+    /// None for a deletion.
+    row: Option<ScanRow>,
 }
-
-/// A row, as stored: tag and value, without a sequence.
-type StoredCell = Vec<u8>;
 
 /// The versions of a key at and below a commit, newest first, back across forks: one range read for
 /// each line that the commit's data is read through.
@@ -57,9 +55,7 @@ pub(crate) fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Vec<Ra
             let (seq, cell) = read_head(&row)?;
             let seq = graph.birth(place.line, seq)?;
             if seq <= place.seq {
-                let mut stored = Vec::new();
-                cell.write_history(&mut stored);
-                out.push(RawVersion { seq, cell: stored });
+                out.push(RawVersion { seq, row: ScanRow::of(&cell) });
             }
             let prefix = keys::history_prefix(place.line, key);
             let mut rows = engine.iter_prefix(Family::History, &prefix);
@@ -68,7 +64,7 @@ pub(crate) fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Vec<Ra
                 let seq = graph.birth(place.line, keys::history_seq(stored)?)?;
                 // A version may have moved here since the row above was read.
                 if out.last().is_none_or(|newer| newer.seq != seq) {
-                    out.push(RawVersion { seq, cell: value.to_vec() });
+                    out.push(RawVersion { seq, row: ScanRow::of(&read_history(value)?) });
                 }
                 rows.next();
             }
@@ -116,14 +112,11 @@ impl History {
                 self.commits.next().expect("one commit for each sequence asked for")
             }
         };
-        let cell = read_history(&self.versions[self.at].cell)?;
+        let row = self.versions[self.at].row.take();
         self.at += 1;
-        let before = match self.versions.get(self.at) {
-            Some(older) => read_history(&older.cell)?.is_present(),
-            None => false,
-        };
-        let Some(kind) = ChangeKind::of(before, cell.is_present()) else { return Ok(None) };
-        let value = value_of(self.graph.engine(), &cell)?;
+        let before = self.versions.get(self.at).is_some_and(|older| older.row.is_some());
+        let Some(kind) = ChangeKind::of(before, row.is_some()) else { return Ok(None) };
+        let value = row.map(|row| row.into_value(self.graph.engine())).transpose()?;
         Ok(Some(Version { commit, kind, value }))
     }
 }
