@@ -148,7 +148,16 @@ impl Publisher {
             grouped: false,
         };
         let mut set = WriteSet::default();
-        let ready = self.prepare(writer, &mut set, line, &head, &edits, &replaced, meta)?;
+        let ready = match self.prepare(writer, &mut set, line, &head, &edits, &replaced, meta) {
+            Ok(ready) => ready,
+            Err(e) => {
+                // Rows that were tracked may be old by now, and then nothing adds up.
+                if tracked.is_some() {
+                    check(&newest()?)?;
+                }
+                return Err(e);
+            }
+        };
         let indexed = self.graph.write_due_blocks(&mut set)?;
         match tracked.map(|tracked| tracked.commit(&set)) {
             None => self.engine().write(set)?,

@@ -144,6 +144,20 @@ fn txn_2_keys_that_changed_before_and_after_they_were_written_are_all_named() {
 }
 
 #[test]
+fn txn_2_a_branch_that_was_emptied_under_a_transaction_conflicts() {
+    let store = Scratch::new();
+    let main = store.main().expect("main");
+    must_write(&main, "both", &[("a", Some("1")), ("b", Some("1"))]);
+    let mut tx = begin(&store, "main");
+    put(&mut tx, "a", "2");
+    tx.delete("b").expect("delete");
+    must_write(&main, "neither", &[("a", None), ("b", None)]);
+    // Counted from the rows it tracked, its commit would have fewer keys than none.
+    must_lose(tx, &["a", "b"]);
+    assert_eq!(rows(&main), [], "nothing of it is stored");
+}
+
+#[test]
 fn txn_2_a_key_that_came_and_went_has_changed() {
     let store = Scratch::new();
     let main = store.main().expect("main");
