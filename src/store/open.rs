@@ -384,8 +384,14 @@ fn no_store(path: &Path) -> Error {
 }
 
 fn not_a_store(path: &Path) -> Error {
+    let hint = match path.join(".withy").join(MARKER) {
+        marker if marker.exists() => {
+            format!("there is a store in {}", path.join(".withy").display())
+        }
+        _ => "give the directory of a store, or one that is empty".to_owned(),
+    };
     Error::new(ErrorKind::Incompatible, format!("{} is not a withy store", path.display()))
-        .with_hint("give the directory of a store, or one that is empty")
+        .with_hint(hint)
 }
 
 fn io(what: &str, path: &Path, cause: std::io::Error) -> Error {
