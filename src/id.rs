@@ -49,7 +49,7 @@ impl fmt::Display for Seq {
 }
 
 /// A run of commits that one branch writes to; the prefix of all its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct LineId(u64);
 
 impl LineId {

@@ -39,6 +39,7 @@ mod error;
 mod id;
 mod kv;
 mod name;
+mod sides;
 
 mod format;
 
@@ -58,8 +59,12 @@ mod txn;
 
 pub mod exchange;
 mod maintain;
+mod merge;
 
 mod store;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use clock::{Clock, ParseTimeError, SystemClock, Timestamp, ZonedTime};
 pub use diff::{Diff, DiffCounts, DiffEntry, DiffOptions};
@@ -70,9 +75,16 @@ pub use id::{CommitId, Fingerprint, OpId, ParseHashError, ParseOpIdError, Seq, V
 pub use kv::{
     Batch, ChangeKind, Direction, Durability, Expect, KeyRange, MAX_KEY_LEN, MAX_VALUE_LEN,
 };
+pub use merge::{
+    Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,
+    MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome, MergePlan,
+    MergeReport, MergeRules, OpenConflict, OpenMerge, OpenResolution, Settled, SettledBy,
+    TextMerge, driver_fn, drivers, has_markers, merge_text,
+};
 pub use name::{BranchName, TagName};
 pub use publish::{CommitOptions, Committed};
 pub use refs::{BranchInfo, Operation, TagInfo, TagListOptions, TagOrder};
+pub use sides::{ConflictKind, Resolution, Strategy};
 pub use store::{
     Branch, BranchOptions, Create, DeleteOptions, LogOptions, OpenOptions, Setting, Stats, Store,
     StoreId, TagOptions,

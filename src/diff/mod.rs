@@ -118,9 +118,12 @@ pub(crate) fn net_changes(
     let graph = from.graph();
     let (a, b) = (from.place(), to.place());
     let net = if let Some(runs) = graph.first_parents(a, b)? {
-        fold(graph, &runs, range)?
+        net_along(graph, &runs, range)?
     } else if let Some(runs) = graph.first_parents(b, a)? {
-        fold(graph, &runs, range)?.into_iter().map(|(key, (old, new))| (key, (new, old))).collect()
+        net_along(graph, &runs, range)?
+            .into_iter()
+            .map(|(key, (old, new))| (key, (new, old)))
+            .collect()
     } else {
         let difference = graph.difference(a, b)?;
         let joined = match difference.bases.as_slice() {
@@ -128,7 +131,9 @@ pub(crate) fn net_changes(
             _ => None,
         };
         match joined {
-            Some((left, right)) => join(fold(graph, &left, range)?, fold(graph, &right, range)?),
+            Some((left, right)) => {
+                join(net_along(graph, &left, range)?, net_along(graph, &right, range)?)
+            }
             None => compare(from, to, &difference, range)?,
         }
     };
@@ -145,7 +150,7 @@ fn join(left: Net, right: Net) -> Net {
 }
 
 /// First old and last new hash of each key over runs that follow each other.
-fn fold(graph: &Graph, runs: &[Run], range: &KeyRange) -> Result<Net> {
+pub(crate) fn net_along(graph: &Graph, runs: &[Run], range: &KeyRange) -> Result<Net> {
     let mut net = Net::new();
     for seq in graph.commits_of(runs)? {
         graph.visit(

@@ -270,7 +270,7 @@ impl<'s> Target<'s> {
 
     fn finish(&self, session: ImportSession<'_>, head: Seq, seq: Option<Seq>) -> Result<Committed> {
         let branches = vec![(self.name.clone(), seq.unwrap_or(head))];
-        session.finish(ImportRefs { branches, tags: Vec::new(), replace: true })?;
+        session.finish(ImportRefs { branches, replace: true, ..ImportRefs::default() })?;
         Ok(seq.map_or(Committed::Unchanged, Committed::At))
     }
 }

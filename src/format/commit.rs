@@ -31,6 +31,35 @@ pub(crate) enum ChangesAt {
     Here { further: u32 },
     /// In this many parts under the line that a bulk load made.
     Bulk { parts: u32 },
+    /// As one of the others say, in this many parts; and how the merge that made the commit came
+    /// about is in as many parts of its own, which hash to this.
+    Merge { bulk: bool, parts: u32, details: u32, hash: [u8; 32] },
+}
+
+impl ChangesAt {
+    /// Whether the changes are those of a bulk load, and the number of their parts: further ones, or
+    /// all of a bulk load.
+    pub(crate) fn parts(self) -> (bool, u32) {
+        match self {
+            Self::Here { further } => (false, further),
+            Self::Bulk { parts } => (true, parts),
+            Self::Merge { bulk, parts, .. } => (bulk, parts),
+        }
+    }
+
+    /// The number and the hash of the parts that say how a merge came about.
+    pub(crate) fn details(self) -> Option<(u32, [u8; 32])> {
+        match self {
+            Self::Here { .. } | Self::Bulk { .. } => None,
+            Self::Merge { details, hash, .. } => Some((details, hash)),
+        }
+    }
+
+    /// The same, with the details of a merge.
+    pub(crate) fn with_details(self, details: u32, hash: [u8; 32]) -> Self {
+        let (bulk, parts) = self.parts();
+        Self::Merge { bulk, parts, details, hash }
+    }
 }
 
 /// What a commit says of itself.
@@ -193,6 +222,10 @@ impl IdHasher {
         tail.extend_from_slice(&header.fingerprint);
         tail.extend_from_slice(&header.keys.to_be_bytes());
         tail.extend_from_slice(&header.changes.to_be_bytes());
+        if let Some((_, hash)) = header.changes_at.details() {
+            tail.extend_from_slice(b"merge");
+            tail.extend_from_slice(&hash);
+        }
         // The length comes last, so where the changes end and the header starts is never in doubt.
         let len = (tail.len() - start) as u64;
         tail.extend_from_slice(&len.to_be_bytes());

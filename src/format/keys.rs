@@ -100,6 +100,38 @@ pub(crate) fn bulk_log(line: LineId, part: u32) -> [u8; 13] {
     out
 }
 
+/// `FF, FF, seq, part`: how the merge with this sequence came about. No line has a number that large.
+pub(crate) fn merge_details(seq: Seq, part: u32) -> [u8; 14] {
+    let mut out = [BULK; 14];
+    out[2..10].copy_from_slice(&seq.get().to_be_bytes());
+    out[10..].copy_from_slice(&part.to_be_bytes());
+    out
+}
+
+/// `m, branch`: the merge that is open on a branch.
+pub(crate) fn open_merge(branch: &str) -> Vec<u8> {
+    refs(state::MERGE, &[branch.as_bytes()])
+}
+
+/// `c, branch, 00`: all conflicts of the merge that is open on a branch.
+pub(crate) fn open_conflicts(branch: &str) -> Vec<u8> {
+    refs(state::CONFLICT, &[branch.as_bytes(), &[0]])
+}
+
+/// `c, branch, 00, seq, key`: a conflict on a key, about the incoming commit with this sequence.
+pub(crate) fn open_conflict(branch: &str, at: Seq, key: &[u8]) -> Vec<u8> {
+    refs(state::CONFLICT, &[branch.as_bytes(), &[0], &be(at.get()), key])
+}
+
+/// The sequence and the user key in a key of [`open_conflict`]; `prefix` is [`open_conflicts`].
+pub(crate) fn open_conflict_parts<'k>(
+    stored: &'k [u8],
+    prefix: &[u8],
+) -> Result<(Seq, &'k [u8]), Corrupt> {
+    let at = number_at(stored, prefix.len())?;
+    Ok((Seq::new(at), &stored[prefix.len() + 8..]))
+}
+
 /// The row that says that a blob is there, and how long it is.
 pub(crate) fn blob_length(hash: &ValueHash) -> [u8; 33] {
     let mut out = [0; 33];
@@ -112,6 +144,12 @@ pub(crate) fn blob_content(hash: &ValueHash) -> [u8; 33] {
     let mut out = blob_length(hash);
     out[32] = 1;
     out
+}
+
+/// Kinds of rows in family `state`.
+pub(crate) mod state {
+    pub(crate) const MERGE: u8 = b'm';
+    pub(crate) const CONFLICT: u8 = b'c';
 }
 
 /// Kinds of rows in family `refs`.

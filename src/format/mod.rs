@@ -6,6 +6,7 @@
 //! | `history` | line, escape(key) 00 00, desc(seq)   | tag, value or blob hash        | publish           |
 //! | `log`     | seq, part                            | commit header and changes      | publish           |
 //! | `log`     | FF, line, part                       | changes of a bulk load         | publish           |
+//! | `log`     | FF, FF, seq, part                    | how a merge came about         | publish           |
 //! | `blob`    | BLAKE3 of the value, 0               | length                         | publish           |
 //! | `blob`    | BLAKE3 of the value, 1               | the value                      | publish           |
 //! | `refs`    | `b`, name                            | branch                         | publish           |
@@ -17,6 +18,8 @@
 //! | `refs`    | `x`, line, last seq                  | commits of a line (derived)    | publish           |
 //! | `refs`    | `i`, last seq                        | ids of a block (derived)       | publish           |
 //! | `refs`    | `y`, line, seq, bottom line          | read layer made by overlay     | overlay           |
+//! | `state`   | `m`, branch                          | a merge that is still open     | publish           |
+//! | `state`   | `c`, branch, 00, seq, key            | a conflict of an open merge    | publish           |
 //! | `meta`    | fixed names                          | version, id, options, settings | open, publish     |
 //!
 //! All numbers in keys are big-endian, so keys sort as numbers do. Every value starts with a version.
@@ -25,6 +28,7 @@ pub(crate) mod commit;
 #[cfg(test)]
 mod hostile;
 pub(crate) mod keys;
+pub(crate) mod merge;
 pub(crate) mod record;
 pub(crate) mod refs;
 pub(crate) mod row;

@@ -139,6 +139,7 @@ pub(crate) mod meta {
     pub(crate) const ACTIVE: &[u8] = b"active";
     pub(crate) const INDEXED: &[u8] = b"indexed";
     pub(crate) const IMPORT: &[u8] = b"import";
+    pub(crate) const MERGE_RULES: &[u8] = b"merge-rules";
     /// Prefix of the read layers that are being written.
     pub(crate) const UNFINISHED: &[u8] = b"unfinished/";
     /// Prefix of the settings.
@@ -150,6 +151,8 @@ pub(crate) mod pin {
     /// The fork of a line.
     pub(crate) const LINE: u8 = b'l';
     pub(crate) const TAG: u8 = b't';
+    /// A commit that an open merge needs.
+    pub(crate) const MERGE: u8 = b'm';
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A commit, as the public sees it.
 
 use crate::clock::{Timestamp, ZonedTime};
-use crate::format::commit::Header;
+use crate::format::commit::{Header, OriginRecord};
 use crate::id::{CommitId, Fingerprint, Seq, ValueHash};
 use crate::kv::ChangeKind;
 
@@ -41,6 +41,17 @@ pub struct Origin {
     pub committer: String,
     /// When it was committed.
     pub committed: ZonedTime,
+}
+
+impl From<Origin> for OriginRecord {
+    fn from(origin: Origin) -> Self {
+        let pair = |time: ZonedTime| (time.seconds, time.offset_minutes);
+        Self {
+            authored: pair(origin.authored),
+            committer: origin.committer,
+            committed: pair(origin.committed),
+        }
+    }
 }
 
 /// One atomic set of changes, with all that is known of it but the changes themselves.

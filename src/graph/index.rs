@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use super::{Graph, Place};
 use crate::engine::{Engine, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::commit::{ChangesAt, read_first};
+use crate::format::commit::read_first;
 use crate::format::refs::{IdsRecord, IndexRecord, meta};
 use crate::format::{Family, keys, record};
 use crate::id::{CommitId, LineId, Seq};
@@ -55,7 +55,7 @@ impl Tail {
             tail.push(place, &header.commit_id(), value.len() as u64);
             // The further parts of a large commit are stepped over, not read.
             rows.next();
-            if let ChangesAt::Here { further: 1.. } = header.changes_at {
+            if let (false, 1..) = header.changes_at.parts() {
                 rows.seek(&keys::log(seq.next(), 0));
             }
         }

@@ -18,7 +18,8 @@ pub(crate) use walk::{Difference, Run};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::commit::{Change, ChangesAt, Header, read_changes, read_first, read_further};
+use crate::format::commit::{Change, Header, read_changes, read_first, read_further};
+use crate::format::merge::{MergeRecord, SettledRecord, read_first_details, read_further_details};
 use crate::format::refs::{At, LineRecord};
 use crate::format::{Family, keys, record};
 use crate::id::{CommitId, Fingerprint, LineId, Seq};
@@ -30,7 +31,7 @@ type Cache<V> = RwLock<std::collections::HashMap<LineId, Arc<V>>>;
 const CACHED_LINES: usize = 1 << 16;
 
 /// A commit's place: its line and sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Place {
     pub(crate) line: LineId,
     pub(crate) seq: Seq,
@@ -269,12 +270,12 @@ impl Graph {
         read_changes(changes, &mut each)?;
         let (at, line) = (read.changes_at, LineId::new(read.line));
         header(read);
-        match at {
-            ChangesAt::Here { further: 0 } => Ok(()),
-            ChangesAt::Here { further } => {
+        match at.parts() {
+            (false, 0) => Ok(()),
+            (false, further) => {
                 self.visit_parts(&keys::log(seq, 1), &keys::log(seq.next(), 0), further, &mut each)
             }
-            ChangesAt::Bulk { parts } => self.visit_parts(
+            (true, parts) => self.visit_parts(
                 &keys::bulk_log(line, 0),
                 &keys::bulk_log(line.next(), 0),
                 parts,
@@ -294,6 +295,26 @@ impl Graph {
         };
         self.visit(seq, |_| {}, each)?;
         Ok(out)
+    }
+
+    /// How the merge that made a commit came about; `None` if none did.
+    pub(crate) fn merge_details(
+        &self,
+        seq: Seq,
+    ) -> Result<Option<(MergeRecord, Vec<SettledRecord>)>> {
+        let Some((parts, _)) = self.header(seq)?.changes_at.details() else { return Ok(None) };
+        let part = |number: u32| {
+            let row = self.engine.get(Family::Log, &keys::merge_details(seq, number))?;
+            row.ok_or_else(|| missing("part of merge", seq.get()))
+        };
+        let (head, mut settled) = read_first_details(&part(0)?)?;
+        for number in 1..parts {
+            settled.extend(read_further_details(&part(number)?)?);
+        }
+        if settled.len() as u64 != head.settled {
+            return Err(missing("settled conflict of merge", seq.get()));
+        }
+        Ok(Some((head, settled)))
     }
 
     fn visit_parts(

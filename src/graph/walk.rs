@@ -279,6 +279,40 @@ impl Graph {
         Ok(None)
     }
 
+    /// The first parents of a commit, itself included, as far as they are in these runs, oldest first;
+    /// and the first one below.
+    pub(crate) fn first_parents_in(
+        &self,
+        from: Place,
+        runs: &[Run],
+    ) -> Result<(Vec<Place>, Place)> {
+        let mut out = Vec::new();
+        let mut place = from;
+        loop {
+            let inside = |run: &&Run| {
+                run.line == place.line && run.after < place.seq && place.seq <= run.upto
+            };
+            let Some(run) = runs.iter().find(inside) else { break };
+            let commits = self.commits_between(place.line, run.after, place.seq)?;
+            out.extend(commits.into_iter().rev().map(|seq| Place { line: place.line, seq }));
+            // Below the run is a commit of the line, or where the line forked.
+            place = self.at_or_before(place.line, run.after)?;
+        }
+        out.reverse();
+        Ok((out, place))
+    }
+
+    /// What a commit merged besides its first parent, parents or not.
+    pub(crate) fn merged_by(&self, place: Place) -> Result<Vec<Place>> {
+        match self.engine().get(Family::Refs, &keys::merge(place.line, place.seq))? {
+            Some(row) => {
+                let parents: Vec<At> = record::decode("merge", &row)?;
+                Ok(parents.into_iter().map(Place::from).collect())
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// The newest merge of a line at or before a sequence, where a side goes down.
     fn next_merge(
         &self,

@@ -1,10 +1,12 @@
 //! The rows of a bulk load on their way into sorted files.
 
 use std::collections::BTreeSet;
+use std::iter::Peekable;
 use std::path::PathBuf;
+use std::vec::IntoIter;
 
 use super::Publisher;
-use super::commit::put_blob;
+use super::build::{New, put_blob};
 use super::init::BULK_DIR;
 use crate::engine::{SortedFile, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,6 +39,9 @@ pub(super) struct Load<'s> {
     sum: FingerprintSum,
     keys: u64,
     rows: u64,
+    decided: Peekable<IntoIter<Vec<u8>>>,
+    /// Listed keys that are no rows: those that were decided.
+    changes: u64,
     blobs: WriteSet,
     seen_blobs: BTreeSet<ValueHash>,
     last: Option<Vec<u8>>,
@@ -60,6 +65,7 @@ pub(super) struct Loaded {
     pub(super) sum: FingerprintSum,
     pub(super) keys: u64,
     pub(super) rows: u64,
+    pub(super) changes: u64,
 }
 
 impl<'s> Load<'s> {
@@ -87,6 +93,8 @@ impl<'s> Load<'s> {
             sum: FingerprintSum::new(base.fingerprint()),
             keys: base.len(),
             rows: 0,
+            decided: Vec::new().into_iter().peekable(),
+            changes: 0,
             blobs: WriteSet::default(),
             seen_blobs: BTreeSet::new(),
             last: None,
@@ -138,32 +146,78 @@ impl<'s> Load<'s> {
     }
 
     fn row(&mut self, key: &[u8], value: &[u8], before: Option<ValueHash>) -> Result<()> {
-        let hash = ValueHash::of(value);
-        match before {
-            Some(before) if before == hash => return Ok(()),
-            Some(before) => self.sum.remove(key, &before),
-            None => self.keys += 1,
+        if before == Some(ValueHash::of(value)) {
+            return Ok(());
         }
-        self.sum.add(key, &hash);
-        self.rows += 1;
-        let cell = if value.len() >= self.publisher.settings.blob_threshold {
-            if self.seen_blobs.insert(hash) {
-                put_blob(self.publisher.engine(), &mut self.blobs, &hash, value)?;
+        self.edit(key, New::Value(value), before)
+    }
+
+    /// Adds a change of a value with this hash. Keys must come in order.
+    pub(super) fn edit(
+        &mut self,
+        key: &[u8],
+        new: New<'_>,
+        before: Option<ValueHash>,
+    ) -> Result<()> {
+        self.decide_below(Some(key))?;
+        if let Some(before) = &before {
+            self.sum.remove(key, before);
+            self.keys = self.keys.checked_sub(1).ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, "a commit counts fewer keys than it has")
+            })?;
+        }
+        let cell = match new {
+            New::Deleted => Cell::Deleted,
+            New::Blob { hash, len } => Cell::Blob { hash, len },
+            New::Value(value) if value.len() >= self.publisher.settings.blob_threshold => {
+                let hash = ValueHash::of(value);
+                if self.seen_blobs.insert(hash) {
+                    put_blob(self.publisher.engine(), &mut self.blobs, &hash, value)?;
+                }
+                if self.blobs.size() >= BLOB_BYTES {
+                    self.publisher.engine().write(std::mem::take(&mut self.blobs))?;
+                }
+                Cell::Blob { hash, len: value.len() as u64 }
             }
-            if self.blobs.size() >= BLOB_BYTES {
-                self.publisher.engine().write(std::mem::take(&mut self.blobs))?;
-            }
-            Cell::Blob { hash, len: value.len() as u64 }
-        } else {
-            Cell::Inline(value)
+            New::Value(value) => Cell::Inline(value),
         };
+        let after = cell.hash();
+        if let Some(hash) = &after {
+            self.sum.add(key, hash);
+            self.keys += 1;
+        }
+        self.rows += 1;
         let mut stored = std::mem::take(&mut self.key);
         let mut row = std::mem::take(&mut self.row);
         keys::head_into(self.line, key, &mut stored);
         cell.write_head(Seq::ROOT, &mut row);
         Self::put(self.publisher, &self.dir, self.files, &mut self.head, &stored, &row)?;
         (self.key, self.row) = (stored, row);
-        self.parts.push(key, before, Some(hash), false);
+        self.parts.push(key, before, after, false);
+        self.write_done_parts()
+    }
+
+    /// The keys, by key, that a merge decided against a further parent.
+    pub(super) fn set_decided(&mut self, decided: Vec<Vec<u8>>) {
+        self.decided = decided.into_iter().peekable();
+    }
+
+    /// Lists the decided keys below this one, or all that are left.
+    fn decide_below(&mut self, key: Option<&[u8]>) -> Result<()> {
+        while let Some(decided) =
+            self.decided.next_if(|decided| key.is_none_or(|key| decided.as_slice() < key))
+        {
+            self.parts.push(&decided, None, None, true);
+            self.changes += 1;
+            self.write_done_parts()?;
+        }
+        if let Some(key) = key {
+            self.decided.next_if(|decided| decided.as_slice() == key);
+        }
+        Ok(())
+    }
+
+    fn write_done_parts(&mut self) -> Result<()> {
         for part in self.parts.take_done() {
             self.part(&part)?;
         }
@@ -202,6 +256,7 @@ impl<'s> Load<'s> {
     }
 
     pub(super) fn finish(mut self) -> Result<Option<Loaded>> {
+        self.decide_below(None)?;
         if self.rows == 0 {
             return Ok(None);
         }
@@ -223,6 +278,7 @@ impl<'s> Load<'s> {
             sum: self.sum,
             keys: self.keys,
             rows: self.rows,
+            changes: self.rows + self.changes,
         }))
     }
 }

@@ -1,18 +1,13 @@
 //! From writes to a commit: what is replaced, what is refused, and the rows of one atomic write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::build::{Build, Meta, New, Ready};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{CommitOptions, Committed, Publisher, Writer};
-use crate::engine::{CommitFault, Engine, Transaction, WriteSet};
+use crate::engine::{CommitFault, Transaction, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::commit::{
-    ChangesAt, FingerprintSum, Header, IdHasher, OriginRecord, ParentRecord, Parts, write_first,
-    write_further,
-};
-use crate::format::refs::At;
 use crate::format::row::Cell;
-use crate::format::{Family, keys, record};
 use crate::graph::{Graph, Head, Place};
 use crate::id::{LineId, Seq, ValueHash};
 use crate::kv::{Expect, Write, show_key};
@@ -30,32 +25,6 @@ pub(crate) struct Seen<'t> {
     pub(crate) rows: Vec<Option<Found<'static>>>,
     /// RocksDB's side of the transaction, which tracks what was written.
     pub(crate) tracked: Option<Transaction<'t>>,
-}
-
-/// What a commit says of itself besides its changes.
-pub(super) struct Meta {
-    pub(super) author: String,
-    pub(super) message: String,
-    pub(super) branch: String,
-    pub(super) origin: Option<OriginRecord>,
-    pub(super) time: i64,
-    /// Parents after the first.
-    pub(super) further: Vec<Place>,
-    /// Keys decided against a further parent, sorted.
-    pub(super) decided: Vec<Vec<u8>>,
-    pub(super) grouped: bool,
-}
-
-/// One write of a commit, with what it replaces.
-struct Edit<'a> {
-    key: &'a [u8],
-    value: Option<&'a [u8]>,
-}
-
-/// A commit ready to be written.
-pub(super) struct Ready {
-    pub(super) head: Head,
-    pub(super) log_bytes: u64,
 }
 
 impl Publisher {
@@ -119,14 +88,13 @@ impl Publisher {
             return Err(e);
         }
         let mut edits = Vec::with_capacity(writes.len());
-        let mut replaced = Vec::with_capacity(writes.len());
         for ((key, write), old) in writes.iter().zip(old) {
             for expect in &write.expects {
                 self.check_expected(key, expect, old.as_ref())?;
             }
-            if changes(write.value.as_deref(), old.as_ref())? {
-                edits.push(Edit { key, value: write.value.as_deref() });
-                replaced.push(old);
+            let new = New::value(write.value.as_deref());
+            if new.changes(old.as_ref())? {
+                edits.push((key, new, old));
             }
         }
         if edits.is_empty() && !options.allow_empty {
@@ -141,14 +109,18 @@ impl Publisher {
             author: author.to_owned(),
             message: options.message,
             branch: branch.to_string(),
-            origin: None,
             time,
-            further: Vec::new(),
-            decided: Vec::new(),
-            grouped: false,
+            ..Meta::default()
         };
         let mut set = WriteSet::default();
-        let ready = match self.prepare(writer, &mut set, line, &head, &edits, &replaced, meta) {
+        let build = || {
+            let mut build = Build::new(self, writer, line, &head, Vec::new());
+            for (key, new, old) in &edits {
+                build.edit(&mut set, key, *new, old.as_ref())?;
+            }
+            build.finish(&mut set, meta)
+        };
+        let ready = match build() {
             Ok(ready) => ready,
             Err(e) => {
                 // Rows that were tracked may be old by now, and then nothing adds up.
@@ -231,123 +203,6 @@ impl Publisher {
         .with_keys(vec![key.to_vec()]))
     }
 
-    /// Rows, log record and id of a commit; everything but the write itself.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call site a kind of commit; a struct would only rename them"
-    )]
-    fn prepare(
-        &self,
-        writer: &Writer,
-        set: &mut WriteSet,
-        line: LineId,
-        head: &Head,
-        edits: &[Edit<'_>],
-        replaced: &[Option<Found<'_>>],
-        meta: Meta,
-    ) -> Result<Ready> {
-        let engine = self.engine();
-        let seq = writer.latest.next();
-        let mut parts = Parts::default();
-        let mut sum = FingerprintSum::new(head.fingerprint);
-        let (mut keys_now, mut rows_now) =
-            (head.keys, if head.place.line == line { head.rows } else { 0 });
-        let mut rows = RowWriter::new(self, seq, line);
-        let mut decided = meta.decided.iter().peekable();
-        for (edit, old) in edits.iter().zip(replaced) {
-            while let Some(key) = decided.next_if(|key| key.as_slice() < edit.key) {
-                parts.push(key, None, None, true);
-            }
-            decided.next_if(|key| key.as_slice() == edit.key);
-            let before = match old {
-                Some(old) => rows.keep_old(set, edit.key, old, &mut rows_now)?,
-                None => {
-                    rows_now += 1;
-                    None
-                }
-            };
-            let after = rows.put_new(set, edit.key, edit.value)?;
-            if let Some(hash) = &before {
-                sum.remove(edit.key, hash);
-                keys_now = keys_now.checked_sub(1).ok_or_else(|| {
-                    Error::new(ErrorKind::Corrupt, "a commit counts fewer keys than it has")
-                })?;
-            }
-            if let Some(hash) = &after {
-                sum.add(edit.key, hash);
-                keys_now += 1;
-            }
-            parts.push(edit.key, before, after, false);
-        }
-        for key in decided {
-            parts.push(key, None, None, true);
-        }
-        let changes = parts.count();
-        let parts = parts.finish();
-        let mut header = Header {
-            id: [0; 32],
-            line: line.get(),
-            parents: vec![ParentRecord {
-                line: head.place.line.get(),
-                seq: head.place.seq.get(),
-                id: *head.id.as_bytes(),
-            }],
-            time: meta.time,
-            author: meta.author,
-            message: meta.message,
-            branch: meta.branch,
-            origin: meta.origin,
-            grouped: meta.grouped,
-            fingerprint: *sum.get().as_bytes(),
-            keys: keys_now,
-            rows: rows_now,
-            changes,
-            changes_at: ChangesAt::Here {
-                further: u32::try_from(parts.len() - 1)
-                    .map_err(|_| Error::new(ErrorKind::Limit, "a commit has too many changes"))?,
-            },
-        };
-        for parent in &meta.further {
-            let id = self.graph.header(parent.seq)?.id;
-            header.parents.push(ParentRecord {
-                line: parent.line.get(),
-                seq: parent.seq.get(),
-                id,
-            });
-        }
-        let mut hasher = IdHasher::new();
-        parts.iter().for_each(|part| hasher.part(part));
-        let id = hasher.finish(seq, &header);
-        header.id = *id.as_bytes();
-        let mut log_bytes = 0;
-        for (number, part) in parts.iter().enumerate() {
-            let row = if number == 0 { write_first(&header, part) } else { write_further(part) };
-            if number == 0 {
-                log_bytes = row.len() as u64;
-            }
-            let number = u32::try_from(number).expect("the number of parts was checked above");
-            engine.put(set, Family::Log, &keys::log(seq, number), &row);
-        }
-        self.write_merge(set, Place { line, seq }, &meta.further);
-        let head = Head {
-            place: Place { line, seq },
-            id,
-            fingerprint: header.content(),
-            keys: keys_now,
-            rows: rows_now,
-        };
-        Ok(Ready { head, log_bytes })
-    }
-
-    /// Adds the row that walks find a merge's further parents by.
-    pub(super) fn write_merge(&self, set: &mut WriteSet, place: Place, further: &[Place]) {
-        if !further.is_empty() {
-            let parents: Vec<At> = further.iter().copied().map(At::from).collect();
-            let key = keys::merge(place.line, place.seq);
-            self.engine().put(set, Family::Refs, &key, &record::encode(&parents));
-        }
-    }
-
     /// Takes over what a commit that is written has changed in memory.
     pub(super) fn done(&self, writer: &mut Writer, ready: Ready) {
         writer.latest = ready.head.place.seq;
@@ -362,21 +217,20 @@ impl Publisher {
         set: &mut WriteSet,
         line: LineId,
         head: &Head,
-        changes_given: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-        meta: Meta,
+        changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        (decided, meta): (Vec<Vec<u8>>, Meta),
     ) -> Result<Ready> {
         let layers = newest_layers(&self.graph, line, head)?;
-        let wanted: Vec<&[u8]> = changes_given.keys().map(Vec::as_slice).collect();
+        let wanted: Vec<&[u8]> = changes.keys().map(Vec::as_slice).collect();
         let old = find_many(self.engine(), &layers, &wanted)?;
-        let mut edits = Vec::new();
-        let mut replaced = Vec::new();
-        for ((key, value), old) in changes_given.iter().zip(old) {
-            if changes(value.as_deref(), old.as_ref())? {
-                edits.push(Edit { key, value: value.as_deref() });
-                replaced.push(old);
+        let mut build = Build::new(self, writer, line, head, decided);
+        for ((key, value), old) in changes.iter().zip(old) {
+            let new = New::value(value.as_deref());
+            if new.changes(old.as_ref())? {
+                build.edit(set, key, new, old.as_ref())?;
             }
         }
-        self.prepare(writer, set, line, head, &edits, &replaced, meta)
+        build.finish(set, meta)
     }
 }
 
@@ -389,99 +243,4 @@ fn newest_layers(graph: &Graph, line: LineId, head: &Head) -> Result<crate::view
         let rows = graph.header(head.place.seq)?.rows;
         layers_at(graph, head.place, rows)
     }
-}
-
-/// Whether writing this value changes anything.
-fn changes(value: Option<&[u8]>, old: Option<&Found<'_>>) -> Result<bool> {
-    let Some(old) = old else { return Ok(value.is_some()) };
-    Ok(match (value, old.read()?.1) {
-        (None, cell) => cell.is_present(),
-        (Some(_), Cell::Deleted) => true,
-        (Some(value), Cell::Inline(now)) => value != now,
-        (Some(value), Cell::Blob { hash, len }) => {
-            value.len() as u64 != len || ValueHash::of(value) != hash
-        }
-    })
-}
-
-/// Writes head, history and blob rows of one commit.
-struct RowWriter<'p> {
-    engine: &'p Engine,
-    threshold: usize,
-    seq: Seq,
-    line: LineId,
-    key: Vec<u8>,
-    row: Vec<u8>,
-    blobs: BTreeSet<ValueHash>,
-}
-
-impl<'p> RowWriter<'p> {
-    fn new(publisher: &'p Publisher, seq: Seq, line: LineId) -> Self {
-        Self {
-            engine: publisher.engine(),
-            threshold: publisher.settings.blob_threshold,
-            seq,
-            line,
-            key: Vec::new(),
-            row: Vec::new(),
-            blobs: BTreeSet::new(),
-        }
-    }
-
-    /// Moves what is replaced to history, if it was on this line; the hash of what was there.
-    fn keep_old(
-        &mut self,
-        set: &mut WriteSet,
-        key: &[u8],
-        old: &Found<'_>,
-        rows: &mut u64,
-    ) -> Result<Option<ValueHash>> {
-        let (seq, cell) = old.read()?;
-        if old.line == self.line {
-            cell.write_history(&mut self.row);
-            self.engine.put(set, Family::History, &keys::history(self.line, key, seq), &self.row);
-        } else {
-            *rows += 1;
-        }
-        Ok(cell.hash())
-    }
-
-    /// Writes the new version; its hash, or none for a deletion.
-    fn put_new(
-        &mut self,
-        set: &mut WriteSet,
-        key: &[u8],
-        value: Option<&[u8]>,
-    ) -> Result<Option<ValueHash>> {
-        let hash = value.map(ValueHash::of);
-        let cell = match (value, hash) {
-            (Some(value), Some(hash)) if value.len() >= self.threshold => {
-                if self.blobs.insert(hash) {
-                    put_blob(self.engine, set, &hash, value)?;
-                }
-                Cell::Blob { hash, len: value.len() as u64 }
-            }
-            (Some(value), _) => Cell::Inline(value),
-            (None, _) => Cell::Deleted,
-        };
-        keys::head_into(self.line, key, &mut self.key);
-        cell.write_head(self.seq, &mut self.row);
-        self.engine.put(set, Family::Head, &self.key, &self.row);
-        Ok(hash)
-    }
-}
-
-/// Adds a large value to a set of writes, unless the store has it.
-pub(super) fn put_blob(
-    engine: &Engine,
-    set: &mut WriteSet,
-    hash: &ValueHash,
-    value: &[u8],
-) -> Result<()> {
-    let length = keys::blob_length(hash);
-    if engine.get(Family::Blob, &length)?.is_none() {
-        engine.put(set, Family::Blob, &length, &record::encode(&(value.len() as u64)));
-        engine.put(set, Family::Blob, &keys::blob_content(hash), value);
-    }
-    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Committed;
 use crate::clock::Stopwatch;
 use crate::error::{ErrorKind, Result};
 
@@ -55,7 +54,7 @@ pub(super) struct Timer<'a> {
 }
 
 impl Timer<'_> {
-    pub(super) fn end(self, done: &Result<Committed>) {
+    pub(super) fn end<T>(self, done: &Result<T>) {
         let counters = self.counters;
         match done {
             Ok(_) => counters.committed.fetch_add(1, Ordering::Relaxed),

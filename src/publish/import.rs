@@ -6,15 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard};
 
-use super::bulk::Load;
-use super::commit::Meta;
+use super::build::{Details, Meta, New, Ready};
+use super::bulk::{Load, Loaded};
 use super::init::{recover, remove_leftovers};
+use super::land::{GROUP, MergeCommit, StateRows, Values};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{CommitOptions, MovePlan, Publisher, Writer};
 use crate::clock::Timestamp;
 use crate::engine::WriteSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::commit::{ChangesAt, Header, OriginRecord, ParentRecord, write_first};
+use crate::format::commit::{ChangesAt, Header, OriginRecord, write_first};
 use crate::format::refs::{BranchRecord, ImportRecord, OpKind, TagRecord, meta};
 use crate::format::{Family, keys, record};
 use crate::graph::{Head, Origin, Place};
@@ -24,7 +25,7 @@ use crate::name::{BranchName, TagName};
 use crate::view::View;
 
 /// A commit to import.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct NewCommit {
     /// Its parents; the first is the one that the changes are against.
     pub(crate) parents: Vec<Seq>,
@@ -38,6 +39,10 @@ pub(crate) struct NewCommit {
     pub(crate) message: String,
     /// What its own history says of committer and times.
     pub(crate) origin: Option<Origin>,
+    /// Commits that were merged without becoming parents.
+    pub(crate) remembered: Vec<Place>,
+    /// How it came about, if a merge of any kind made it.
+    pub(crate) details: Option<Details>,
 }
 
 /// A tag to set when an import ends.
@@ -58,6 +63,8 @@ pub(crate) struct ImportedTag {
 /// The refs that an import ends with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ImportRefs {
+    /// Rows to write along.
+    pub(crate) rows: StateRows,
     /// Branches to make, or to move if `replace` is set.
     pub(crate) branches: Vec<(BranchName, Seq)>,
     /// Tags to make, or to move if `replace` is set.
@@ -81,7 +88,15 @@ pub(crate) struct ImportSession<'p> {
 impl Publisher {
     /// Starts an import. It holds the commit lock until it is finished or dropped.
     pub(crate) fn import(&self, what: &str) -> Result<ImportSession<'_>> {
-        let writer = self.lock()?;
+        self.import_locked(self.lock()?, what)
+    }
+
+    /// [`import`](Self::import), for who has the lock already.
+    pub(super) fn import_locked<'p>(
+        &'p self,
+        writer: MutexGuard<'p, Writer>,
+        what: &str,
+    ) -> Result<ImportSession<'p>> {
         let (first_line, before) = (writer.next_line, writer.latest);
         let marker = ImportRecord { first_line: first_line.get(), first_seq: before.next().get() };
         let mut set = WriteSet::default();
@@ -172,11 +187,7 @@ impl ImportSession<'_> {
         let decided = self.decided(first, &others, &new.changes)?;
         let mut set = WriteSet::default();
         let (line, head) = self.line_for(&mut set, first)?;
-        let origin = new.origin.map(|o| OriginRecord {
-            authored: (o.authored.seconds, o.authored.offset_minutes),
-            committer: o.committer,
-            committed: (o.committed.seconds, o.committed.offset_minutes),
-        });
+        let origin = new.origin.map(OriginRecord::from);
         let meta = Meta {
             author: new.author,
             message: new.message,
@@ -184,7 +195,8 @@ impl ImportSession<'_> {
             time: self.time(origin.as_ref()),
             origin,
             further: others,
-            decided,
+            remembered: new.remembered,
+            details: new.details,
             grouped: true,
         };
         let ready = self.publisher.commit_changes(
@@ -193,7 +205,7 @@ impl ImportSession<'_> {
             line,
             &head,
             &new.changes,
-            meta,
+            (decided, meta),
         )?;
         self.publisher.engine().write(set)?;
         let seq = ready.head.place.seq;
@@ -259,31 +271,75 @@ impl ImportSession<'_> {
         let mut load = Load::new(self.publisher, &mut self.files, line, &base)?;
         load.rows(rows)?;
         let Some(loaded) = load.finish()? else { return Ok(None) };
-        let time = self.time(None);
-        let seq = self.writer.latest.next();
-        let mut header = Header {
-            id: [0; 32],
-            line: line.get(),
-            parents: vec![ParentRecord {
-                line: parent.line.get(),
-                seq: parent.seq.get(),
-                id: *base.commit().id.as_bytes(),
-            }],
-            time,
+        let meta = Meta {
             author,
             message: options.message.clone(),
             branch: branch.to_owned(),
-            origin: None,
+            time: self.time(None),
+            grouped: true,
+            ..Meta::default()
+        };
+        self.end_bulk(set, line, base.head(), loaded, meta).map(Some)
+    }
+
+    /// Adds one commit of planned changes, as [`bulk`](Self::bulk) does; some must be no deletion.
+    pub(super) fn bulk_merge(&mut self, branch: &str, commit: &mut MergeCommit) -> Result<Seq> {
+        let base = View::new(&self.publisher.graph, commit.target)?;
+        let mut set = WriteSet::default();
+        let line = Publisher::new_line(&mut self.writer);
+        self.publisher.write_line(&mut set, line, commit.target)?;
+        let mut load = Load::new(self.publisher, &mut self.files, line, &base)?;
+        load.set_decided(std::mem::take(&mut commit.decided));
+        let edits = std::mem::take(&mut commit.edits);
+        let mut values = Values::new(&self.publisher.graph);
+        for group in edits.chunks(GROUP) {
+            for (edit, row) in group.iter().zip(values.read(group)?) {
+                load.edit(&edit.key, New::row(row.as_ref()), edit.before)?;
+            }
+        }
+        let loaded = load
+            .finish()?
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a large merge has no changes"))?;
+        let time = self.time(None);
+        let meta = commit.meta(self.publisher, branch, time, true)?;
+        self.end_bulk(set, line, base.head(), loaded, meta)
+    }
+
+    /// Takes in the files of a bulk load, and writes its commit.
+    fn end_bulk(
+        &mut self,
+        mut set: WriteSet,
+        line: LineId,
+        parent: Head,
+        loaded: Loaded,
+        meta: Meta,
+    ) -> Result<Seq> {
+        let publisher = self.publisher;
+        let seq = self.writer.latest.next();
+        let mut changes_at = ChangesAt::Bulk { parts: loaded.parts };
+        if let Some(details) = &meta.details {
+            changes_at = publisher.write_details(&mut set, seq, details, changes_at)?;
+        }
+        let mut header = Header {
+            id: [0; 32],
+            line: line.get(),
+            parents: publisher.parents(&parent, &meta.further)?,
+            time: meta.time,
+            author: meta.author,
+            message: meta.message,
+            branch: meta.branch,
+            origin: meta.origin,
             grouped: true,
             fingerprint: *loaded.sum.get().as_bytes(),
             keys: loaded.keys,
             rows: loaded.rows,
-            changes: loaded.rows,
-            changes_at: ChangesAt::Bulk { parts: loaded.parts },
+            changes: loaded.changes,
+            changes_at,
         };
         let id = loaded.hasher.finish(seq, &header);
         header.id = *id.as_bytes();
-        let engine = Arc::clone(self.publisher.engine());
+        publisher.write_merge(&mut set, Place { line, seq }, &meta.further, &meta.remembered);
+        let engine = Arc::clone(publisher.engine());
         // What is taken in is on disk at once, so the marker that would remove it must be there first.
         engine.sync()?;
         engine.ingest(Family::Head, loaded.head_files)?;
@@ -292,16 +348,11 @@ impl ImportSession<'_> {
         engine.put(&mut set, Family::Log, &keys::log(seq, 0), &row);
         engine.write(set)?;
         let fingerprint = header.content();
-        let head = Head {
-            place: Place { line, seq },
-            id,
-            fingerprint,
-            keys: loaded.keys,
-            rows: loaded.rows,
-        };
-        let ready = super::commit::Ready { head, log_bytes: row.len() as u64 };
-        self.publisher.done(&mut self.writer, ready);
-        Ok(Some(seq))
+        let (keys, rows) = (loaded.keys, loaded.rows);
+        let head = Head { place: Place { line, seq }, id, fingerprint, keys, rows };
+        let ready = Ready { head, log_bytes: row.len() as u64 };
+        publisher.done(&mut self.writer, ready);
+        Ok(seq)
     }
 
     /// Sets the refs and makes everything visible, in one write; on disk when it returns.
@@ -312,6 +363,7 @@ impl ImportSession<'_> {
         let publisher = self.publisher;
         let mut set = WriteSet::default();
         publisher.engine().delete(&mut set, Family::Meta, meta::IMPORT);
+        publisher.put_rows(&mut set, &refs.rows);
         let places: Vec<Place> =
             refs.branches.iter().map(|(_, seq)| self.place(*seq)).collect::<Result<_>>()?;
         let mut taken = BTreeSet::new();

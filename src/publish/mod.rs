@@ -3,27 +3,33 @@
 //! In order: take the lock, see that no earlier write failed, read what is replaced, check, give the
 //! sequence, write unsynced, make it visible, let the lock go, and only then wait for the disk.
 
+mod build;
 mod bulk;
 mod commit;
 mod conflict;
 mod counters;
 mod import;
 mod init;
+mod land;
 mod layers;
 mod moves;
 mod options;
+mod planned;
 mod undo;
 
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub(crate) use build::Details;
 pub(crate) use commit::Seen;
 pub(crate) use import::{ImportRefs, ImportSession, ImportedTag, NewCommit};
 pub(crate) use init::{create, drop_unfinished, recover, remove_leftovers};
+pub(crate) use land::{Landing, MergeCommit, Plan, Planning, StateRows};
 pub(crate) use layers::MAX_LAYERS;
 pub(crate) use moves::MovePlan;
 pub use options::{CommitOptions, Committed};
+pub(crate) use planned::{After, PlannedEdit};
 
 use crate::clock::{Clock, Deadline};
 use crate::engine::{Engine, GroupSync, WriteSet};
@@ -112,6 +118,16 @@ impl Publisher {
     /// What commits have come to since the store was opened.
     pub(crate) fn counters(&self) -> &counters::Counters {
         &self.counters
+    }
+
+    /// From how many bytes on values are stored once under their hash.
+    pub(crate) fn blob_threshold(&self) -> usize {
+        self.settings.blob_threshold
+    }
+
+    /// Who does what names nobody.
+    pub(crate) fn author(&self) -> &str {
+        &self.settings.author
     }
 
     /// A RocksDB transaction, to track what is written.

@@ -3,6 +3,7 @@
 mod branch;
 mod commits;
 mod config;
+mod merge;
 mod open;
 mod refs;
 mod stats;
@@ -24,6 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Place};
 use crate::id::{LineId, Seq};
 use crate::maintain::Overlays;
+use crate::merge::Registry;
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, ImportSession, Publisher};
 use crate::refs::Refs;
@@ -60,6 +62,7 @@ struct Inner {
     /// For a store that is open for reading only: its newest commit.
     fixed: Seq,
     id: StoreId,
+    drivers: Registry,
 }
 
 /// Id of a store, given when it is made; copies of the store keep it.

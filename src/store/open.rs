@@ -18,6 +18,7 @@ use crate::graph::Graph;
 use crate::id::Seq;
 use crate::kv::{Durability, MAX_VALUE_LEN};
 use crate::maintain::Overlays;
+use crate::merge::{MergeDriver, Registry};
 use crate::publish::{Publisher, Settings, create, drop_unfinished, recover, remove_leftovers};
 use crate::refs::Refs;
 
@@ -68,6 +69,7 @@ pub struct OpenOptions {
     max_branches: Option<u64>,
     cache_bytes: usize,
     clock: Arc<dyn Clock>,
+    drivers: Vec<Arc<dyn MergeDriver>>,
 }
 
 impl Default for OpenOptions {
@@ -82,6 +84,7 @@ impl Default for OpenOptions {
             max_branches: None,
             cache_bytes: 128 << 20,
             clock: Arc::new(SystemClock),
+            drivers: Vec::new(),
         }
     }
 }
@@ -141,6 +144,14 @@ impl OpenOptions {
     /// Where the time comes from; the machine, unless told.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Makes a value driver known, beside those that withy brings along; one of the same name is
+    /// replaced. Which keys it is for is said by [`Store::set_merge_driver`] or
+    /// [`MergeOptions::driver_for`](crate::MergeOptions::driver_for).
+    pub fn driver(mut self, driver: Arc<dyn MergeDriver>) -> Self {
+        self.drivers.push(driver);
         self
     }
 
@@ -261,6 +272,7 @@ impl OpenOptions {
                 publisher,
                 fixed,
                 id,
+                drivers: Registry::new(&self.drivers),
             }),
         }
     }

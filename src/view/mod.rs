@@ -302,6 +302,13 @@ impl View {
         self.place
     }
 
+    /// The commit as what a next one is written after, on a line of its own.
+    pub(crate) fn head(&self) -> crate::graph::Head {
+        let commit = &self.commit;
+        let (id, fingerprint, keys) = (commit.id, commit.fingerprint, commit.keys);
+        crate::graph::Head { place: self.place, id, fingerprint, keys, rows: 0 }
+    }
+
     pub(crate) fn layers(&self) -> &Layers {
         &self.layers
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules, from the ones that know nothing of others to the face that wires them together.
 const ROWS: [&[&str]; 10] = [
-    &["id", "name", "kv", "error", "clock", "guide"],
+    &["id", "name", "kv", "error", "clock", "sides", "guide"],
     &["format"],
     &["engine"],
     &["graph", "refs"],
@@ -19,7 +19,7 @@ const ROWS: [&[&str]; 10] = [
     &["diff", "feed", "txn"],
     &["merge", "coord", "maintain"],
     &["store"],
-    &["exchange"],
+    &["exchange", "testing"],
 ];
 
 /// Words that belong to one module: the word, and the module; none for nowhere at all.

@@ -50,6 +50,7 @@ impl Importer<'_, '_> {
             tags: tags.into_values().collect(),
             // What may be moved has just been checked, under the session's lock.
             replace: true,
+            ..ImportRefs::default()
         })?;
         Ok(self.done)
     }

@@ -191,6 +191,7 @@ impl Importer<'_, '_> {
             author,
             message,
             origin: Some(origin),
+            ..NewCommit::default()
         });
         let seq = seq.map_err(|e| match e.kind() {
             ErrorKind::Limit => Error::new(ErrorKind::Limit, format!("line {line}: {e}")),

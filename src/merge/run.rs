@@ -1,0 +1,634 @@
+//! Merges from beginning to end: drafted against a head, then landed, kept open, or only shown.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::conflict::{Conflict, MergeAction, Settled, SettledBy};
+use super::driver::Registry;
+use super::open::{self, Open, OpenConflict, OpenMerge, none_open};
+use super::options::{FastForward, MergeOptions, MergeRules, Policy, Resolved, refused};
+use super::plan::{Planned, Planner};
+use super::report::{MergeChange, MergeOutcome, MergePlan, MergeReport};
+use crate::diff::net_changes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::commit::ParentRecord;
+use crate::format::merge::{MergeRecord, OpenConflictRecord, OpenRecord, SettledRecord};
+use crate::graph::{Graph, Place};
+use crate::id::Seq;
+use crate::kv::{ChangeKind, KeyRange, check_key};
+use crate::name::BranchName;
+use crate::publish::{
+    CommitOptions, Details, Landing, MergeCommit, Plan, PlannedEdit, Planning, Publisher, StateRows,
+};
+use crate::sides::{Resolution, Strategy};
+use crate::view::View;
+
+/// Merges into the branches of one store.
+pub(crate) struct Merger<'s> {
+    pub(crate) graph: &'s Arc<Graph>,
+    pub(crate) registry: &'s Registry,
+    pub(crate) rules: MergeRules,
+    /// Who does what names nobody, and the time.
+    pub(crate) author: &'s str,
+    pub(crate) now: i64,
+}
+
+/// What is to be done to a branch.
+pub(super) struct Job<'a> {
+    pub(super) action: MergeAction,
+    pub(super) target: &'a BranchName,
+    /// What comes in, as it was named.
+    pub(super) source: &'a str,
+    pub(super) incoming: Vec<Place>,
+    pub(super) options: &'a MergeOptions,
+    /// The open merge that this goes on with.
+    pub(super) open: Option<Open>,
+}
+
+/// What a job comes to against a head.
+pub(super) struct Draft {
+    pub(super) report: MergeReport,
+    pub(super) body: Body,
+    /// Keys of resolutions that were used.
+    pub(super) used: BTreeSet<Vec<u8>>,
+    pub(super) stale: Vec<Vec<u8>>,
+    pub(super) ambiguous: Vec<Vec<u8>>,
+    /// Conflicts that resolutions have settled, with the incoming commit that brought them.
+    pub(super) resolved: Vec<(Seq, Conflict)>,
+}
+
+pub(super) enum Body {
+    Nothing,
+    Move(Place),
+    Commit(Box<MergeCommit>),
+    Sequence(Place, Vec<MergeCommit>),
+    /// There are conflicts; what else would have been changed.
+    Stopped(Vec<PlannedEdit>),
+}
+
+impl Draft {
+    pub(super) fn new(report: MergeReport) -> Self {
+        Self {
+            report,
+            body: Body::Nothing,
+            used: BTreeSet::new(),
+            stale: Vec::new(),
+            ambiguous: Vec::new(),
+            resolved: Vec::new(),
+        }
+    }
+
+    /// Takes over what a plan says, but for its edits.
+    pub(super) fn add(&mut self, at: Seq, planned: &mut Planned) {
+        let by_hand = |one: &&Settled| matches!(one.by, SettledBy::Resolution { .. });
+        let resolved = planned.settled.iter().filter(by_hand);
+        self.resolved.extend(resolved.map(|one| (at, one.conflict.clone())));
+        self.report.add(planned);
+        self.used.append(&mut planned.used);
+        self.stale.append(&mut planned.stale);
+        self.ambiguous.append(&mut planned.ambiguous);
+        if !self.report.conflicts.is_empty() {
+            self.report.outcome = MergeOutcome::Conflicts;
+            self.report.stopped_at = Some(at);
+        }
+    }
+}
+
+impl Merger<'_> {
+    fn policy(&self, job: &Job<'_>) -> Result<Policy> {
+        let mut policy =
+            Policy::new(job.options, &self.rules, self.registry, (self.author, self.now))?;
+        if let Some(open) = &job.open {
+            policy.stored = open.resolutions(self.graph.engine())?;
+        }
+        Ok(policy)
+    }
+
+    /// Does a job, or keeps its conflicts.
+    fn land(&self, publisher: &Publisher, job: &Job<'_>) -> Result<MergeReport> {
+        let planning = match job.options.keep_open || job.open.is_some() {
+            true => Planning::Locked,
+            false => Planning::Free,
+        };
+        let policy = self.policy(job)?;
+        let (mut report, landed) = publisher.land(job.target, planning, |head| {
+            if job.options.keep_open && job.open.is_none() {
+                self.refuse_second(job.target)?;
+            }
+            self.plan_landing(publisher, job, &policy, head)
+        })?;
+        report.head = landed.head;
+        report.commits = landed.commits;
+        Ok(report)
+    }
+
+    fn refuse_second(&self, target: &BranchName) -> Result<()> {
+        match Open::load(self.graph.engine(), target.as_str(), &KeyRange::key([0]))? {
+            None => Ok(()),
+            Some(open) => {
+                let open = open.describe(target.clone());
+                let what = format!("{} of {} is open on {target}", open.action, open.source);
+                Err(Error::new(ErrorKind::Exists, what)
+                    .with_hint("settle and continue it, or abort it"))
+            }
+        }
+    }
+
+    fn plan_landing(
+        &self,
+        publisher: &Publisher,
+        job: &Job<'_>,
+        policy: &Policy,
+        head: Place,
+    ) -> Result<Plan<MergeReport>> {
+        let mut draft = self.draft(job, policy, head)?;
+        let what = match job.action {
+            MergeAction::Merge | MergeAction::Squash => {
+                format!("{} {} into {}", job.action, job.source, job.target)
+            }
+            MergeAction::CherryPick | MergeAction::Revert => {
+                format!("{} {} on {}", job.action, job.source, job.target)
+            }
+            MergeAction::Rebase => format!("rebase {} onto {}", job.target, job.source),
+        };
+        let over = |rows| open::difference(job.target.as_str(), job.open.as_ref(), rows);
+        let landing = match std::mem::replace(&mut draft.body, Body::Nothing) {
+            Body::Nothing => Landing::Stop(over(None)),
+            Body::Move(to) => Landing::Move(to, over(None)),
+            Body::Commit(commit) => Landing::Commit(commit, over(None)),
+            Body::Sequence(onto, commits) => Landing::Sequence(onto, commits, over(None)),
+            Body::Stopped(_) if self.may_stay_open(job, policy, &draft) => {
+                draft.report.open = true;
+                let mut rows = StateRows::new();
+                let open = self.open_state(publisher, job, policy, head, &draft, &mut rows)?;
+                rows.extend(over(Some(&open)));
+                Landing::Stop(rows)
+            }
+            Body::Stopped(_) => Landing::Stop(StateRows::new()),
+        };
+        let author = job.options.commit.author.clone();
+        Ok(Plan { landing, what, author, told: draft.report })
+    }
+
+    fn may_stay_open(&self, job: &Job<'_>, policy: &Policy, draft: &Draft) -> bool {
+        let never = |one: &Conflict| policy.strategy_of(&one.key) == Strategy::FastForward;
+        job.options.keep_open && !draft.report.conflicts.iter().any(never)
+    }
+
+    /// What is kept of a merge that has stopped.
+    fn open_state(
+        &self,
+        publisher: &Publisher,
+        job: &Job<'_>,
+        policy: &Policy,
+        head: Place,
+        draft: &Draft,
+        rows: &mut StateRows,
+    ) -> Result<Open> {
+        let at = draft.report.stopped_at.unwrap_or(head.seq);
+        let mut conflicts = std::collections::BTreeMap::new();
+        for conflict in &draft.report.conflicts {
+            let one = OpenConflictRecord { conflict: conflict.into(), resolution: None };
+            conflicts.insert((at, conflict.key.clone()), one);
+        }
+        for (at, conflict) in &draft.resolved {
+            let Some(resolved) = policy.resolution(*at, &conflict.key) else { continue };
+            let made = open::write_resolution(resolved, publisher.blob_threshold(), rows)?;
+            let one = OpenConflictRecord { conflict: conflict.into(), resolution: Some(made) };
+            conflicts.insert((*at, conflict.key.clone()), one);
+        }
+        let (creator, created) = match &job.open {
+            Some(open) => (open.record.creator.clone(), open.record.created),
+            None => {
+                let author = job.options.commit.author.as_deref().unwrap_or(self.author);
+                (author.to_owned(), self.now)
+            }
+        };
+        let record = OpenRecord {
+            action: job.action.into(),
+            source: job.source.to_owned(),
+            theirs: job.incoming.iter().copied().map(Into::into).collect(),
+            ours: head.into(),
+            at: at.get(),
+            options: job.options.to_record(),
+            creator,
+            created,
+        };
+        Ok(Open { record, conflicts })
+    }
+
+    /// What a job comes to against a head; resolutions that do not fit are refused.
+    fn draft(&self, job: &Job<'_>, policy: &Policy, head: Place) -> Result<Draft> {
+        let draft = match (job.action, job.incoming.first()) {
+            (MergeAction::Merge | MergeAction::Squash, Some(&theirs)) => {
+                self.draft_merge(job, policy, head, theirs)?
+            }
+            (MergeAction::Rebase, Some(&onto)) => self.draft_rebase(job, policy, head, onto)?,
+            _ => self.draft_picks(job, policy, head)?,
+        };
+        let Draft { used, stale, ambiguous, .. } = &draft;
+        let given = |keys: &[Vec<u8>]| -> Vec<Vec<u8>> {
+            keys.iter().filter(|key| policy.given.contains_key(*key)).cloned().collect()
+        };
+        let (stale, ambiguous) = (given(stale), given(ambiguous));
+        if !stale.is_empty() {
+            return Err(refused(stale, "the values have changed since the resolution was made"));
+        }
+        if !ambiguous.is_empty() {
+            return Err(refused(ambiguous, "the merge bases disagree, so there is no base value"));
+        }
+        let unused: Vec<_> =
+            policy.given.keys().filter(|key| !used.contains(*key)).cloned().collect();
+        if !unused.is_empty() && (draft.report.stopped_at.is_none() || job.incoming.len() == 1) {
+            return Err(refused(unused, "there is a resolution, but no conflict"));
+        }
+        Ok(draft)
+    }
+
+    fn draft_merge(
+        &self,
+        job: &Job<'_>,
+        policy: &Policy,
+        head: Place,
+        theirs: Place,
+    ) -> Result<Draft> {
+        let report = MergeReport::new(job.action, job.target, head.seq, theirs.seq);
+        let mut draft = Draft::new(report);
+        let difference = self.graph.difference(head, theirs)?;
+        draft.report.bases = difference.bases.iter().map(|base| base.seq).collect();
+        if difference.only_second.is_empty() {
+            draft.report.fast_forward = head == theirs;
+            return Ok(draft);
+        }
+        let may_move = difference.only_first.is_empty()
+            && job.options.fast_forward != FastForward::Never
+            && job.action == MergeAction::Merge;
+        if may_move {
+            draft.report.outcome = MergeOutcome::FastForward;
+            draft.report.fast_forward = true;
+            draft.report.changes = None;
+            draft.body = Body::Move(theirs);
+            return Ok(draft);
+        }
+        if job.options.fast_forward == FastForward::Only {
+            let what = format!("{} has moved since it parted from {}", job.target, job.source);
+            return Err(Error::new(ErrorKind::Precondition, what)
+                .with_hint("merge without demanding a fast-forward, or rebase first"));
+        }
+        let mut planned = Planner::new(self.graph, policy).merge(head, theirs, &difference)?;
+        draft.add(theirs.seq, &mut planned);
+        if draft.report.outcome == MergeOutcome::Conflicts {
+            draft.body = Body::Stopped(planned.edits);
+            return Ok(draft);
+        }
+        draft.report.outcome = MergeOutcome::Committed;
+        let (further, remembered) = match job.action {
+            MergeAction::Squash => (Vec::new(), vec![theirs]),
+            _ => (vec![theirs], Vec::new()),
+        };
+        let mut options = job.options.commit.clone();
+        if !job.options.has_message {
+            let verb = if job.action == MergeAction::Squash { "Squash" } else { "Merge" };
+            options.message = format!("{verb} {} into {}", job.source, job.target);
+        }
+        let details = self.details(policy, job.action, theirs, &draft.report.bases, &planned)?;
+        draft.body = Body::Commit(Box::new(MergeCommit {
+            target: head,
+            further,
+            remembered,
+            edits: planned.edits,
+            decided: planned.decided,
+            details: Some(details),
+            origin: None,
+            options,
+        }));
+        Ok(draft)
+    }
+
+    /// How a commit came about, for its record.
+    pub(super) fn details(
+        &self,
+        policy: &Policy,
+        action: MergeAction,
+        source: Place,
+        bases: &[Seq],
+        planned: &Planned,
+    ) -> Result<Details> {
+        let settled: Vec<SettledRecord> = planned.settled.iter().map(Into::into).collect();
+        let theirs = ParentRecord {
+            line: source.line.get(),
+            seq: source.seq.get(),
+            id: self.graph.header(source.seq)?.id,
+        };
+        let head = MergeRecord {
+            action: action.into(),
+            theirs,
+            bases: bases.iter().map(|seq| seq.get()).collect(),
+            strategy: policy.strategy.into(),
+            strict: policy.strict,
+            auto_resolved: planned.auto_resolved,
+            settled: settled.len() as u64,
+        };
+        Ok(Box::new((head, settled)))
+    }
+
+    /// Merges a commit into a branch.
+    pub(crate) fn merge(
+        &self,
+        publisher: &Publisher,
+        target: &BranchName,
+        (source, theirs): (&str, Place),
+        options: &MergeOptions,
+    ) -> Result<MergeReport> {
+        self.land(publisher, &merge_job(target, source, theirs, options))
+    }
+
+    /// What merging a commit into a branch would do.
+    pub(crate) fn plan(
+        &self,
+        target: &BranchName,
+        head: Place,
+        (source, theirs): (&str, Place),
+        options: &MergeOptions,
+    ) -> Result<MergePlan> {
+        let job = merge_job(target, source, theirs, options);
+        self.show(&job, head)
+    }
+
+    /// What a job would do.
+    pub(super) fn show(&self, job: &Job<'_>, head: Place) -> Result<MergePlan> {
+        let policy = self.policy(job)?;
+        let Draft { mut report, body, .. } = self.draft(job, &policy, head)?;
+        let changes: Vec<MergeChange> = match &body {
+            Body::Nothing => Vec::new(),
+            Body::Move(to) => {
+                let (from, to) = (View::new(self.graph, head)?, View::new(self.graph, *to)?);
+                let net = net_changes(&from, &to, &KeyRange::all())?;
+                net.into_iter()
+                    .filter_map(|(key, (before, after))| {
+                        let kind = ChangeKind::of(before.is_some(), after.is_some())?;
+                        Some(MergeChange { key, kind, before, after })
+                    })
+                    .collect()
+            }
+            Body::Commit(commit) => commit.edits.iter().filter_map(MergeChange::of).collect(),
+            Body::Stopped(edits) => edits.iter().filter_map(MergeChange::of).collect(),
+            Body::Sequence(_, commits) => {
+                let edits = commits.iter().flat_map(|commit| &commit.edits);
+                edits.filter_map(MergeChange::of).collect()
+            }
+        };
+        if report.changes.is_none() {
+            let counts = report.changes.insert(crate::diff::DiffCounts::default());
+            for change in &changes {
+                match change.kind {
+                    ChangeKind::Added => counts.added += 1,
+                    ChangeKind::Modified => counts.modified += 1,
+                    ChangeKind::Deleted => counts.deleted += 1,
+                }
+            }
+        }
+        Ok(MergePlan { report, changes })
+    }
+
+    /// Picks or reverts commits, or rebases a branch.
+    pub(crate) fn replay(
+        &self,
+        publisher: &Publisher,
+        action: MergeAction,
+        target: &BranchName,
+        (source, incoming): (&str, Vec<Place>),
+        options: &MergeOptions,
+    ) -> Result<MergeReport> {
+        self.land(publisher, &Job { action, target, source, incoming, options, open: None })
+    }
+
+    /// Goes on with the merge that is open on a branch.
+    pub(crate) fn proceed(
+        &self,
+        publisher: &Publisher,
+        target: &BranchName,
+        options: &CommitOptions,
+    ) -> Result<MergeReport> {
+        let open = self.load(target, &KeyRange::all())?;
+        let action = open.record.action.into();
+        let source = open.record.source.clone();
+        let options = MergeOptions::from_record(action, &open.record.options, options);
+        let incoming = open::places(&open.record);
+        let open = Some(open);
+        self.land(
+            publisher,
+            &Job { action, target, source: &source, incoming, options: &options, open },
+        )
+    }
+
+    fn load(&self, target: &BranchName, range: &KeyRange) -> Result<Open> {
+        Open::load(self.graph.engine(), target.as_str(), range)?.ok_or_else(|| none_open(target))
+    }
+
+    /// Forgets the merge that is open on a branch.
+    pub(crate) fn abort(&self, publisher: &Publisher, target: &BranchName) -> Result<OpenMerge> {
+        publisher.update_state(|| {
+            let open = self.load(target, &KeyRange::all())?;
+            let rows = open::difference(target.as_str(), Some(&open), None);
+            Ok((rows, open.describe(target.clone())))
+        })
+    }
+
+    /// The merge that is open on a branch.
+    pub(crate) fn open_merge(&self, target: &BranchName) -> Result<Option<OpenMerge>> {
+        let open = Open::load(self.graph.engine(), target.as_str(), &KeyRange::all())?;
+        Ok(open.map(|open| open.describe(target.clone())))
+    }
+
+    /// All open merges, by branch.
+    pub(crate) fn open_merges(&self) -> Result<Vec<OpenMerge>> {
+        let mut out = Vec::new();
+        for name in Open::branches(self.graph.engine())? {
+            out.extend(self.open_merge(&BranchName::new(&name)?)?);
+        }
+        Ok(out)
+    }
+
+    /// The conflicts of the merge that is open on a branch, against where the branch is now.
+    pub(crate) fn conflicts(
+        &self,
+        target: &BranchName,
+        head: Place,
+        range: &KeyRange,
+    ) -> Result<Vec<OpenConflict>> {
+        let engine = self.graph.engine();
+        let open = self.load(target, &KeyRange::all())?;
+        let mut all = if Place::from(open.record.ours) == head {
+            open.list(engine)?
+        } else {
+            self.conflicts_now(target, head, open)?
+        };
+        all.retain(|one| range.contains(&one.conflict.key));
+        Ok(all)
+    }
+
+    /// The conflicts as they are after the target has moved.
+    fn conflicts_now(
+        &self,
+        target: &BranchName,
+        head: Place,
+        open: Open,
+    ) -> Result<Vec<OpenConflict>> {
+        let action = open.record.action.into();
+        let source = open.record.source.clone();
+        let options =
+            MergeOptions::from_record(action, &open.record.options, &CommitOptions::default());
+        let incoming = open::places(&open.record);
+        let job =
+            Job { action, target, source: &source, incoming, options: &options, open: Some(open) };
+        let policy = self.policy(&job)?;
+        let draft = self.draft(&job, &policy, head)?;
+        let at = draft.report.stopped_at.unwrap_or(head.seq);
+        let mut out: Vec<OpenConflict> = Vec::new();
+        for (at, conflict) in draft.resolved {
+            let resolution = policy.resolution(at, &conflict.key).map(Resolved::describe);
+            out.push(OpenConflict { conflict, at, resolution });
+        }
+        let unresolved = draft.report.conflicts.into_iter();
+        out.extend(unresolved.map(|conflict| OpenConflict { conflict, at, resolution: None }));
+        out.sort_by(|a, b| (a.at, &a.conflict.key).cmp(&(b.at, &b.conflict.key)));
+        Ok(out)
+    }
+
+    /// Settles conflicts of the merge that is open on a branch; says how many.
+    pub(crate) fn resolve(
+        &self,
+        publisher: &Publisher,
+        target: &BranchName,
+        made: Made<'_>,
+        by: Option<&str>,
+    ) -> Result<u64> {
+        let by = by.unwrap_or(self.author);
+        publisher.update_state(|| {
+            let head = publisher.branch_head(target)?;
+            let old = self.load(target, &KeyRange::all())?;
+            let mut rows = StateRows::new();
+            let mut new = old.clone();
+            if Place::from(old.record.ours) != head {
+                new = self.refresh(publisher, target, head, old.clone(), &mut rows)?;
+            }
+            let count = self.settle(&mut new, &made, by, publisher, &mut rows)?;
+            rows.extend(open::difference(target.as_str(), Some(&old), Some(&new)));
+            Ok((rows, count))
+        })
+    }
+
+    /// An open merge with its conflicts as they are now.
+    fn refresh(
+        &self,
+        publisher: &Publisher,
+        target: &BranchName,
+        head: Place,
+        old: Open,
+        rows: &mut StateRows,
+    ) -> Result<Open> {
+        let mut new = old.clone();
+        new.record.ours = head.into();
+        new.conflicts.clear();
+        for one in self.conflicts_now(target, head, old)? {
+            let resolution = match &one.resolution {
+                None => None,
+                Some(made) => {
+                    let resolved = Resolved::again(made);
+                    Some(open::write_resolution(&resolved, publisher.blob_threshold(), rows)?)
+                }
+            };
+            new.record.at = new.record.at.max(one.at.get());
+            let stored = OpenConflictRecord { conflict: (&one.conflict).into(), resolution };
+            new.conflicts.insert((one.at, one.conflict.key), stored);
+        }
+        Ok(new)
+    }
+
+    fn settle(
+        &self,
+        open: &mut Open,
+        made: &Made<'_>,
+        by: &str,
+        publisher: &Publisher,
+        rows: &mut StateRows,
+    ) -> Result<u64> {
+        let time = self.now;
+        let at = Seq::new(open.record.at);
+        let mut settle = |one: &mut OpenConflictRecord, resolution: Option<&Resolution>| {
+            one.resolution = match resolution {
+                None => None,
+                Some(resolution) => {
+                    let resolution = resolution.clone();
+                    let resolved = Resolved { resolution, made_for: None, by: by.to_owned(), time };
+                    Some(open::write_resolution(&resolved, publisher.blob_threshold(), rows)?)
+                }
+            };
+            Ok::<_, Error>(())
+        };
+        let mut wrong = Vec::new();
+        let mut no_base = Vec::new();
+        let mut count = 0;
+        let takes_base = |resolution: &Resolution| *resolution == Resolution::Base;
+        match made {
+            Made::Keys(all) => {
+                let mut seen = BTreeSet::new();
+                for (key, resolution) in all {
+                    check_key(key)?;
+                    if !seen.insert(key) {
+                        return Err(refused(vec![key.clone()], "two resolutions for one key"));
+                    }
+                    match open.conflicts.get_mut(&(at, key.clone())) {
+                        None => wrong.push(key.clone()),
+                        Some(one) if takes_base(resolution) && one.conflict.bases.len() > 1 => {
+                            no_base.push(key.clone());
+                        }
+                        Some(one) => settle(one, Some(resolution))?,
+                    }
+                    count += 1;
+                }
+            }
+            Made::Range(range, resolution) => {
+                let inside = |(one_at, key): &(Seq, Vec<u8>)| *one_at == at && range.contains(key);
+                for (place, one) in &mut open.conflicts {
+                    if !inside(place) {
+                        continue;
+                    }
+                    if resolution.as_ref().is_some_and(takes_base) && one.conflict.bases.len() > 1 {
+                        no_base.push(place.1.clone());
+                        continue;
+                    }
+                    settle(one, resolution.as_ref())?;
+                    count += 1;
+                }
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(refused(wrong, "not in conflict")
+                .with_hint("`withy conflicts` lists the conflicts"));
+        }
+        if !no_base.is_empty() {
+            return Err(refused(no_base, "the merge bases disagree, so there is no base value")
+                .with_hint("take another side, or give a value"));
+        }
+        Ok(count)
+    }
+}
+
+/// Resolutions for conflicts of an open merge.
+pub(crate) enum Made<'a> {
+    Keys(Vec<(Vec<u8>, Resolution)>),
+    /// One for all conflicts in a range; none takes theirs back.
+    Range(&'a KeyRange, Option<Resolution>),
+}
+
+fn merge_job<'a>(
+    target: &'a BranchName,
+    source: &'a str,
+    theirs: Place,
+    options: &'a MergeOptions,
+) -> Job<'a> {
+    let action = if options.squash { MergeAction::Squash } else { MergeAction::Merge };
+    Job { action, target, source, incoming: vec![theirs], options, open: None }
+}

@@ -1,0 +1,403 @@
+//! Landing: what was planned against a branch becomes durable if the branch is still where it was.
+//!
+//! Plans are made without the commit lock. If the target has moved by the time the lock is there, the
+//! plan is made again, at last under the lock; so a merge is never lost and never overwrites.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard};
+
+use super::build::{Build, Details, Meta, New, Ready};
+use super::import::{ImportRefs, NewCommit};
+use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
+use super::planned::{After, PlannedEdit};
+use super::{CommitOptions, MovePlan, Publisher, Writer};
+use crate::engine::WriteSet;
+use crate::error::Result;
+use crate::format::Family;
+use crate::format::refs::{BranchRecord, OpKind};
+use crate::graph::{Graph, Head, Origin, Place};
+use crate::id::{LineId, Seq};
+use crate::name::BranchName;
+use crate::view::{ScanRow, View, find_many};
+
+/// Values are read and written in groups of this many.
+pub(super) const GROUP: usize = 512;
+/// More changes than this go through sorted files, onto a line of their own.
+const MANY_EDITS: usize = 250_000;
+/// ... and so do more bytes than this.
+const MANY_BYTES: usize = 128 << 20;
+/// So often a plan is made without the lock.
+const FREE_PLANS: usize = 4;
+
+/// Rows to write along: a value to set, or none to remove the row.
+pub(crate) type StateRows = Vec<(Family, Vec<u8>, Option<Vec<u8>>)>;
+
+/// A commit that was planned against a commit of its branch.
+#[derive(Debug, Default)]
+pub(crate) struct MergeCommit {
+    /// What it was planned against; its first parent.
+    pub(crate) target: Place,
+    /// Parents after the first.
+    pub(crate) further: Vec<Place>,
+    /// Commits that it merges without having them as parents.
+    pub(crate) remembered: Vec<Place>,
+    /// By key.
+    pub(crate) edits: Vec<PlannedEdit>,
+    /// Keys decided against a further parent, by key.
+    pub(crate) decided: Vec<Vec<u8>>,
+    pub(crate) details: Option<Details>,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) options: CommitOptions,
+}
+
+/// What a plan wants done.
+#[derive(Debug)]
+pub(crate) enum Landing {
+    /// No commit; rows of family `state` alone, if any.
+    Stop(StateRows),
+    /// One commit.
+    Commit(Box<MergeCommit>, StateRows),
+    /// The branch moves to a commit.
+    Move(Place, StateRows),
+    /// The branch moves to what these commits, one after the other, make of another commit. All of
+    /// them or none are there.
+    Sequence(Place, Vec<MergeCommit>, StateRows),
+}
+
+/// Where plans are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planning {
+    /// Without the commit lock, and under it only if the branch keeps moving.
+    Free,
+    /// Under the commit lock, because they depend on more than the branch.
+    Locked,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Landed {
+    /// The commits that were made, oldest first.
+    pub(crate) commits: Vec<Seq>,
+    /// The branch's newest commit now.
+    pub(crate) head: Seq,
+}
+
+/// A plan, with what the caller wants to know of it.
+pub(crate) struct Plan<T> {
+    pub(crate) landing: Landing,
+    /// Says in words what is done.
+    pub(crate) what: String,
+    /// Who does it; the store's author if nobody is named.
+    pub(crate) author: Option<String>,
+    pub(crate) told: T,
+}
+
+impl MergeCommit {
+    pub(super) fn meta(
+        &mut self,
+        publisher: &Publisher,
+        branch: &str,
+        time: i64,
+        grouped: bool,
+    ) -> Result<Meta> {
+        let author = self.options.author.as_deref().unwrap_or(&publisher.settings.author);
+        check_text("author", author, MAX_AUTHOR_LEN)?;
+        check_text("message", &self.options.message, MAX_MESSAGE_LEN)?;
+        Ok(Meta {
+            author: author.to_owned(),
+            message: std::mem::take(&mut self.options.message),
+            branch: branch.to_owned(),
+            origin: self.origin.take().map(Into::into),
+            time,
+            further: std::mem::take(&mut self.further),
+            remembered: std::mem::take(&mut self.remembered),
+            details: self.details.take(),
+            grouped,
+        })
+    }
+}
+
+/// Reads the values that planned changes take from stored commits.
+pub(super) struct Values<'g> {
+    graph: &'g Arc<Graph>,
+    views: BTreeMap<Place, View>,
+}
+
+impl<'g> Values<'g> {
+    pub(super) fn new(graph: &'g Arc<Graph>) -> Self {
+        Self { graph, views: BTreeMap::new() }
+    }
+
+    /// What a group of keys becomes, each.
+    pub(super) fn read(&mut self, group: &[PlannedEdit]) -> Result<Vec<Option<ScanRow>>> {
+        let mut out: Vec<Option<ScanRow>> = Vec::with_capacity(group.len());
+        let mut stored: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
+        for (i, edit) in group.iter().enumerate() {
+            out.push(match &edit.after {
+                After::Made { value, .. } => Some(ScanRow::Inline(value.to_vec())),
+                After::Stored { place, .. } => {
+                    stored.entry(*place).or_default().push(i);
+                    None
+                }
+                After::Deleted => None,
+            });
+        }
+        for (place, wanted) in stored {
+            let view = match self.views.entry(place) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(View::new(self.graph, place)?)
+                }
+            };
+            let keys: Vec<&[u8]> = wanted.iter().map(|&i| group[i].key.as_slice()).collect();
+            for (i, row) in wanted.into_iter().zip(view.rows(&keys)?) {
+                out[i] = row;
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl Publisher {
+    /// Makes a plan against the newest commit of a branch, and does what it says.
+    pub(crate) fn land<T>(
+        &self,
+        branch: &BranchName,
+        planning: Planning,
+        mut make: impl FnMut(Place) -> Result<Plan<T>>,
+    ) -> Result<(T, Landed)> {
+        let timer = self.counters.begin();
+        let done = self.land_untimed(branch, planning, &mut make);
+        timer.end(&done);
+        done
+    }
+
+    /// Writes rows of family `state`, made under the lock from what is stored.
+    pub(crate) fn update_state<T>(
+        &self,
+        make: impl FnOnce() -> Result<(StateRows, T)>,
+    ) -> Result<T> {
+        let writer = self.lock()?;
+        let (rows, out) = make()?;
+        if rows.is_empty() {
+            return Ok(out);
+        }
+        let mut set = WriteSet::default();
+        self.put_rows(&mut set, &rows);
+        self.engine().write(set)?;
+        let write = self.wrote(&writer);
+        drop(writer);
+        self.settle(write, None)?;
+        Ok(out)
+    }
+
+    fn land_untimed<T>(
+        &self,
+        branch: &BranchName,
+        planning: Planning,
+        make: &mut impl FnMut(Place) -> Result<Plan<T>>,
+    ) -> Result<(T, Landed)> {
+        let free = if planning == Planning::Locked { 0 } else { FREE_PLANS };
+        for _ in 0..free {
+            let head = self.branch_head(branch)?;
+            let plan = make(head)?;
+            if matches!(&plan.landing, Landing::Stop(rows) if rows.is_empty()) {
+                // Nothing is to be written, so it is right as of the moment it was made.
+                return Ok((plan.told, Landed { commits: Vec::new(), head: head.seq }));
+            }
+            let writer = self.lock()?;
+            if self.branch_head(branch)? == head {
+                return self.land_locked(writer, branch, (head, plan));
+            }
+        }
+        let writer = self.lock()?;
+        let head = self.branch_head(branch)?;
+        let plan = make(head)?;
+        self.land_locked(writer, branch, (head, plan))
+    }
+
+    /// The newest commit of a branch.
+    pub(crate) fn branch_head(&self, branch: &BranchName) -> Result<Place> {
+        Ok(self.head_of_branch(branch)?.1.place)
+    }
+
+    fn head_of_branch(&self, branch: &BranchName) -> Result<(LineId, Arc<Head>)> {
+        let line = LineId::new(self.refs.branch(branch.as_str())?.line);
+        Ok((line, self.graph.head(line)?))
+    }
+
+    fn land_locked<T>(
+        &self,
+        mut writer: MutexGuard<'_, Writer>,
+        branch: &BranchName,
+        (head, plan): (Place, Plan<T>),
+    ) -> Result<(T, Landed)> {
+        let Plan { landing, what, author, told } = plan;
+        let stopped = |seq| Landed { commits: Vec::new(), head: seq };
+        let landed = match landing {
+            Landing::Stop(rows) => {
+                let mut set = WriteSet::default();
+                self.put_rows(&mut set, &rows);
+                self.engine().write(set)?;
+                let write = self.wrote(&writer);
+                drop(writer);
+                self.settle(write, None)?;
+                stopped(head.seq)
+            }
+            Landing::Move(to, rows) => {
+                let author = author.unwrap_or_else(|| self.settings.author.clone());
+                check_text("author", &author, MAX_AUTHOR_LEN)?;
+                let mut set = WriteSet::default();
+                self.put_rows(&mut set, &rows);
+                let mut moves = MovePlan::with_set(self, &mut writer, set);
+                let record = moves.refs().branch(branch.as_str())?;
+                let line = moves.fork(to)?.get();
+                moves.set_branch(branch, Some(BranchRecord { line, ..(*record).clone() }))?;
+                let written = moves.write(OpKind::Do, &author, what)?;
+                drop(writer);
+                if let Some((_, write)) = written {
+                    self.settle(write, None)?;
+                }
+                stopped(to.seq)
+            }
+            Landing::Commit(commit, rows) => {
+                self.land_commit(writer, branch, *commit, rows, what)?
+            }
+            Landing::Sequence(onto, commits, rows) => {
+                self.land_sequence(writer, branch, onto, commits, rows, &what)?
+            }
+        };
+        Ok((told, landed))
+    }
+
+    fn land_commit(
+        &self,
+        mut guard: MutexGuard<'_, Writer>,
+        branch: &BranchName,
+        mut commit: MergeCommit,
+        rows: StateRows,
+        what: String,
+    ) -> Result<Landed> {
+        let writer = &mut *guard;
+        let Some((mut set, ready)) = self.build_merge(writer, branch, &mut commit)? else {
+            return self.land_bulk(guard, branch, commit, rows, &what);
+        };
+        self.put_rows(&mut set, &rows);
+        let indexed = self.graph.write_due_blocks(&mut set)?;
+        self.engine().write(set)?;
+        if indexed {
+            self.graph.indexed();
+        }
+        let seq = ready.head.place.seq;
+        self.done(writer, ready);
+        let write = self.wrote(writer);
+        drop(guard);
+        self.settle(write, commit.options.durability)?;
+        Ok(Landed { commits: vec![seq], head: seq })
+    }
+
+    /// All rows of one commit; `None` if they are too many for one batch.
+    fn build_merge(
+        &self,
+        writer: &mut Writer,
+        branch: &BranchName,
+        commit: &mut MergeCommit,
+    ) -> Result<Option<(WriteSet, Ready)>> {
+        if commit.edits.len() > MANY_EDITS {
+            return Ok(None);
+        }
+        let (line, head) = self.head_of_branch(branch)?;
+        let own = [Place { line, seq: Seq::MAX }];
+        let has_rows = head.place.line == line && head.rows > 0;
+        let mut set = WriteSet::default();
+        let mut build = Build::new(self, writer, line, &head, commit.decided.clone());
+        let mut values = Values::new(&self.graph);
+        for group in commit.edits.chunks(GROUP) {
+            let keys: Vec<&[u8]> = group.iter().map(|edit| edit.key.as_slice()).collect();
+            // What is replaced has to be known only where it is moved to history: on this very line.
+            let mut replaced = match has_rows {
+                true => find_many(self.engine(), &own, &keys)?,
+                false => Vec::new(),
+            }
+            .into_iter();
+            for (edit, row) in group.iter().zip(values.read(group)?) {
+                let old = replaced.next().flatten();
+                let new = New::row(row.as_ref());
+                build.replace(&mut set, &edit.key, new, old.as_ref(), edit.before)?;
+            }
+            if set.size() > MANY_BYTES {
+                return Ok(None);
+            }
+        }
+        let time = self.time(writer);
+        let meta = commit.meta(self, branch.as_str(), time, false)?;
+        let ready = build.finish(&mut set, meta)?;
+        Ok(Some((set, ready)))
+    }
+
+    /// Lands a commit through sorted files, on a line of its own.
+    fn land_bulk(
+        &self,
+        writer: MutexGuard<'_, Writer>,
+        branch: &BranchName,
+        mut commit: MergeCommit,
+        rows: StateRows,
+        what: &str,
+    ) -> Result<Landed> {
+        let mut session = self.import_locked(writer, what)?;
+        let seq = session.bulk_merge(branch.as_str(), &mut commit)?;
+        let branches = vec![(branch.clone(), seq)];
+        session.finish(ImportRefs { branches, replace: true, rows, ..ImportRefs::default() })?;
+        Ok(Landed { commits: vec![seq], head: seq })
+    }
+
+    /// Lands commits one after the other on another commit, and then moves the branch there.
+    fn land_sequence(
+        &self,
+        writer: MutexGuard<'_, Writer>,
+        branch: &BranchName,
+        onto: Place,
+        commits: Vec<MergeCommit>,
+        rows: StateRows,
+        what: &str,
+    ) -> Result<Landed> {
+        let mut session = self.import_locked(writer, what)?;
+        let mut made = Vec::new();
+        let mut values = Values::new(&self.graph);
+        let mut parent = onto.seq;
+        for commit in commits {
+            let author = commit.options.author.as_deref().unwrap_or(&self.settings.author);
+            let mut changes = BTreeMap::new();
+            for group in commit.edits.chunks(GROUP) {
+                for (edit, row) in group.iter().zip(values.read(group)?) {
+                    let value = row.map(|row| row.into_value(self.engine())).transpose()?;
+                    changes.insert(edit.key.clone(), value);
+                }
+            }
+            parent = session.commit(NewCommit {
+                parents: vec![parent],
+                changes,
+                branch: branch.to_string(),
+                author: author.to_owned(),
+                message: commit.options.message,
+                origin: commit.origin,
+                remembered: commit.remembered,
+                details: commit.details,
+            })?;
+            made.push(parent);
+        }
+        let branches = vec![(branch.clone(), parent)];
+        session.finish(ImportRefs { branches, replace: true, rows, ..ImportRefs::default() })?;
+        Ok(Landed { commits: made, head: parent })
+    }
+
+    /// Adds rows to a set of writes.
+    pub(super) fn put_rows(&self, set: &mut WriteSet, rows: &StateRows) {
+        for (family, key, value) in rows {
+            match value {
+                Some(value) => self.engine().put(set, *family, key, value),
+                None => self.engine().delete(set, *family, key),
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Scenario files of merge conflicts, and reports of what becomes of them.

@@ -1,0 +1,4 @@
+//! Merging: drivers, tables, laws, real histories.
+
+mod laws;
+mod text;
