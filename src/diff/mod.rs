@@ -107,7 +107,7 @@ pub(crate) type Sides = (Option<ValueHash>, Option<ValueHash>);
 /// Keys with the hashes on both sides.
 pub(crate) type Net = BTreeMap<Vec<u8>, Sides>;
 /// Rows are read in groups of this many.
-const CHUNK: usize = 128;
+const CHUNK: usize = 1024;
 
 /// The keys that differ between two views, with the hashes on both sides.
 pub(crate) fn net_changes(
@@ -190,8 +190,9 @@ fn compare(from: &View, to: &View, difference: &Difference, range: &KeyRange) ->
     }
     let touched: Vec<Vec<u8>> = touched.into_iter().collect();
     let mut net = Net::new();
+    let (mut old, mut new) = (from.finder(touched.len()), to.finder(touched.len()));
     for keys in touched.chunks(CHUNK) {
-        let sides = from.hashes(keys)?.into_iter().zip(to.hashes(keys)?);
+        let sides = old.hashes(keys)?.into_iter().zip(new.hashes(keys)?);
         net.extend(keys.iter().cloned().zip(sides));
     }
     Ok(net)
@@ -268,7 +269,9 @@ impl Diff {
                 let keys = group.iter().filter(|(_, sides)| side(sides).is_some());
                 keys.map(|(key, _)| key.as_slice()).collect::<Vec<_>>()
             };
-            (self.from.rows(&present(|s| s.0))?, self.to.rows(&present(|s| s.1))?)
+            let read =
+                |view: &View, keys: &[&[u8]]| view.finder(keys.len()).cells(keys, ScanRow::of);
+            (read(&self.from, &present(|s| s.0))?, read(&self.to, &present(|s| s.1))?)
         };
         let (mut old, mut new) = (old.drain(..), new.drain(..));
         for (key, (before, after)) in group {

@@ -4,6 +4,11 @@ use super::commit::{
     ChangesAt, Header, OriginRecord, ParentRecord, Parts, read_changes, read_first, read_further,
     write_first, write_further,
 };
+use super::merge::tests::{head as head_of_merge, open, open_conflict, rules, settled};
+use super::merge::{
+    OpenConflictRecord, OpenRecord, RulesRecord, read_first_details, read_further_details,
+    write_details,
+};
 use super::refs::{
     At, BranchRecord, IdsRecord, ImportRecord, IndexRecord, LayerRecord, LineRecord, OpAt, OpKind,
     OperationRecord, RefEdit, RefName, RefState, StoreRecord, TagRecord,
@@ -108,6 +113,9 @@ fn cases() -> Vec<Case> {
     let store = StoreRecord { id: [7; 16], created: 1_000, blob_threshold: 16_384 };
     let import = ImportRecord { first_line: 7, first_seq: 300 };
     let blob = Cell::Blob { hash, len: 99 };
+    let merge_details = || write_details(&head_of_merge(), &[settled()]).concat();
+    let mut further = record::encode(&());
+    record::append(&settled(), &mut further);
     vec![
         case("head, blob", head(blob), |b| read_head(b).is_ok()),
         open_ended("head, value", head(Cell::Inline(b"value")), |b| read_head(b).is_ok()),
@@ -125,6 +133,11 @@ fn cases() -> Vec<Case> {
         case("line", record::encode(&line), takes::<LineRecord>),
         case("operation", record::encode(&operation), takes::<OperationRecord>),
         case("merge", record::encode(&vec![at; 3]), takes::<Vec<At>>),
+        open_ended("merge details", merge_details(), |b| read_first_details(b).is_ok()),
+        open_ended("merge details, further part", further, |b| read_further_details(b).is_ok()),
+        case("open merge", record::encode(&open()), takes::<OpenRecord>),
+        case("open conflict", record::encode(&open_conflict()), takes::<OpenConflictRecord>),
+        case("merge rules", record::encode(&rules()), takes::<RulesRecord>),
         case("index block", record::encode(&index), takes::<IndexRecord>),
         case("ids", record::encode(&ids), takes::<IdsRecord>),
         case("read layer", record::encode(&LayerRecord { line: 300 }), takes::<LayerRecord>),

@@ -271,6 +271,19 @@ mod tests {
     }
 
     #[test]
+    fn conflicts_of_an_open_merge_stay_among_themselves() {
+        let prefix = open_conflicts("a");
+        for other in ["ab", "a/b", "a.", "A"] {
+            let stored = open_conflict(other, Seq::new(1), b"k");
+            assert!(!stored.starts_with(&prefix), "{other} is another branch");
+        }
+        let stored = open_conflict("a", Seq::new(7), b"\0k");
+        assert!(stored.starts_with(&prefix), "its own");
+        assert_eq!(open_conflict_parts(&stored, &prefix), Ok((Seq::new(7), &b"\0k"[..])), "parts");
+        assert!(open_conflict_parts(&prefix, &prefix).is_err(), "a short key is a fault");
+    }
+
+    #[test]
     fn log_keys_tell_commits_from_bulk_loads() {
         let stored = log(Seq::new(5), 2);
         assert_eq!(log_parts(&stored), Ok(Some((Seq::new(5), 2))), "a commit's part");
@@ -279,6 +292,13 @@ mod tests {
         assert!(
             bulk.as_slice() > log(Seq::new(LAST_SEQ - 1), u32::MAX).as_slice(),
             "bulk keys come last"
+        );
+        let details = merge_details(Seq::new(5), 2);
+        assert_eq!(log_parts(&details), Ok(None), "details of a merge");
+        let last_line = LineId::new(u64::MAX >> 8);
+        assert!(
+            details.as_slice() > bulk_log(last_line, u32::MAX).as_slice(),
+            "details come behind all bulk loads"
         );
         assert!(log_parts(&stored[..5]).is_err(), "a short key is a fault, not a panic");
     }

@@ -59,6 +59,8 @@ pub(crate) struct MergeRecord {
     pub(crate) bases: Vec<u64>,
     pub(crate) strategy: StrategyCode,
     pub(crate) strict: bool,
+    /// Who did it; the author of the commit may be somebody else.
+    pub(crate) by: String,
     pub(crate) auto_resolved: u64,
     pub(crate) settled: u64,
 }
@@ -194,4 +196,136 @@ pub(crate) struct ResolutionRecord {
     pub(crate) blob: Option<([u8; 32], u64)>,
     pub(crate) by: String,
     pub(crate) time: i64,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A record of each kind, for golden bytes here and hostile ones elsewhere.
+    pub(in crate::format) fn head() -> MergeRecord {
+        MergeRecord {
+            action: ActionCode::CherryPick,
+            theirs: ParentRecord { line: 3, seq: 300, id: [7; 32] },
+            bases: vec![5, 300],
+            strategy: StrategyCode::Theirs,
+            strict: true,
+            by: "ann".into(),
+            auto_resolved: 2,
+            settled: 1,
+        }
+    }
+
+    fn conflict() -> ConflictRecord {
+        ConflictRecord {
+            kind: KindCode::DeleteModify,
+            bases: vec![SideRecord { hash: Some([1; 32]), at: None }],
+            ours: SideRecord { hash: Some([2; 32]), at: Some(300) },
+            theirs: SideRecord { hash: None, at: Some(9) },
+            refused: Some(("text/1".into(), "no".into())),
+        }
+    }
+
+    const CONFLICT_TAIL: &[u8] = b"\x01\xFB\x2C\x01\x00\x01\x09\x01\x06text/1\x02no";
+
+    fn conflict_bytes() -> Vec<u8> {
+        let mut out = vec![1, 1, 1];
+        out.extend([1; 32]);
+        out.extend([0, 1]);
+        out.extend([2; 32]);
+        out.extend(CONFLICT_TAIL);
+        out
+    }
+
+    pub(in crate::format) fn settled() -> SettledRecord {
+        let by = ByRecord::Resolution { choice: ChoiceCode::Base, by: "ben".into() };
+        SettledRecord { key: b"k".to_vec(), conflict: conflict(), by, result: Some([3; 32]) }
+    }
+
+    pub(in crate::format) fn open() -> OpenRecord {
+        OpenRecord {
+            action: ActionCode::Merge,
+            source: "topic".into(),
+            theirs: vec![At { line: 3, seq: 300 }],
+            ours: At { line: 0, seq: 9 },
+            at: 300,
+            options: OpenOptionsRecord {
+                strategy: None,
+                strategies: vec![((b"a".to_vec(), b"z".to_vec()), StrategyCode::Ours)],
+                drivers: vec![((Vec::new(), Vec::new()), Some("text".into()))],
+                strict: false,
+                no_ff: true,
+                mainline: Some(2),
+                author: Some("ann".into()),
+                message: None,
+            },
+            creator: "ann".into(),
+            created: 1_000,
+        }
+    }
+
+    pub(in crate::format) fn open_conflict() -> OpenConflictRecord {
+        let resolution = ResolutionRecord {
+            choice: ChoiceCode::Value,
+            value: Some(b"v".to_vec()),
+            blob: Some(([4; 32], 300)),
+            by: "ben".into(),
+            time: -1,
+        };
+        OpenConflictRecord { conflict: conflict(), resolution: Some(resolution) }
+    }
+
+    pub(in crate::format) fn rules() -> RulesRecord {
+        RulesRecord {
+            strategies: vec![((b"a".to_vec(), Vec::new()), StrategyCode::FastForward)],
+            drivers: vec![((b"n".to_vec(), b"j".to_vec()), "json".into())],
+        }
+    }
+
+    #[test]
+    fn golden_details_of_a_merge() {
+        let parts = write_details(&head(), &[settled()]);
+        let mut want = vec![1, 2, 3, 0xFB, 44, 1];
+        want.extend([7; 32]);
+        want.extend(b"\x02\x05\xFB\x2C\x01\x01\x01\x03ann\x02\x01");
+        want.extend(b"\x01k");
+        want.extend(conflict_bytes());
+        want.extend(b"\x02\x02\x03ben\x01");
+        want.extend([3; 32]);
+        assert_eq!(parts, [want], "head, then what was settled");
+        let read = read_first_details(&parts[0]);
+        assert_eq!(read, Ok((head(), vec![settled()])), "it reads back");
+    }
+
+    #[test]
+    fn details_are_cut_between_conflicts_and_read_back_whole() {
+        let many: Vec<SettledRecord> = (0..3_000u32)
+            .map(|n| SettledRecord { key: n.to_be_bytes().to_vec(), ..settled() })
+            .collect();
+        let parts = write_details(&head(), &many);
+        assert!(parts.len() > 2, "several parts");
+        let (_, mut read) = read_first_details(&parts[0]).expect("whole");
+        for part in &parts[1..] {
+            read.extend(read_further_details(part).expect("whole"));
+        }
+        assert_eq!(read, many, "all of them, in order");
+    }
+
+    #[test]
+    fn golden_open_merges() {
+        let mut want = b"\x01\x00\x05topic\x01\x03\xFB\x2C\x01\x00\x09\xFB\x2C\x01".to_vec();
+        want.extend(
+            b"\x00\x01\x01a\x01z\x00\x01\x00\x00\x01\x04text\x00\x01\x01\x02\x01\x03ann\x00",
+        );
+        want.extend(b"\x03ann\xFB\xD0\x07");
+        assert_eq!(record::encode(&open()), want, "an open merge");
+        let mut want = vec![1];
+        want.extend(conflict_bytes());
+        want.extend(b"\x01\x03\x01\x01v\x01");
+        want.extend([4; 32]);
+        want.extend(b"\xFB\x2C\x01\x03ben\x01");
+        assert_eq!(record::encode(&open_conflict()), want, "a conflict of an open merge");
+        let want = b"\x01\x01\x01a\x00\x03\x01\x01n\x01j\x04json";
+        assert_eq!(record::encode(&rules()), want, "rules for merges");
+    }
 }

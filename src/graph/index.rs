@@ -159,12 +159,24 @@ impl Graph {
 
     /// The commits of a line in `(after, upto]`, oldest first.
     pub(crate) fn commits_between(&self, line: LineId, after: Seq, upto: Seq) -> Result<Vec<Seq>> {
+        self.some_between(line, after, upto, usize::MAX)
+    }
+
+    /// The same, or more than `limit` of them.
+    pub(super) fn some_between(
+        &self,
+        line: LineId,
+        after: Seq,
+        upto: Seq,
+        limit: usize,
+    ) -> Result<Vec<Seq>> {
         let inside = |seq: &Seq| *seq > after && *seq <= upto;
         // The tail is looked at first: blocks written meanwhile then repeat it, never miss it.
         let newer: Vec<Seq> = {
             let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
             let seqs = tail.lines.get(&line).map_or(&[][..], Vec::as_slice);
-            seqs.iter().copied().filter(inside).collect()
+            let from = seqs.partition_point(|seq| *seq <= after);
+            seqs[from..].iter().copied().take_while(inside).collect()
         };
         let mut out = Vec::new();
         if newer.first().is_none_or(|first| after.next() < *first) {
@@ -175,7 +187,7 @@ impl Graph {
             while let Some((_, value)) = rows.current()? {
                 let block = Block::read(value, Seq::MAX)?;
                 out.extend(block.seqs.iter().copied().filter(inside));
-                if block.seqs.last().is_some_and(|last| *last >= upto) {
+                if block.seqs.last().is_some_and(|last| *last >= upto) || out.len() > limit {
                     break;
                 }
                 rows.next();

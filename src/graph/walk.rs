@@ -344,6 +344,19 @@ impl Graph {
         Ok(merges.ready.front().map(|(seq, _)| *seq))
     }
 
+    /// The commits of some runs, oldest first, unless there are more than `limit`.
+    pub(crate) fn commits_within(&self, runs: &[Run], limit: usize) -> Result<Option<Vec<Seq>>> {
+        let mut out = Vec::new();
+        for run in runs {
+            out.extend(self.some_between(run.line, run.after, run.upto, limit)?);
+            if out.len() > limit {
+                return Ok(None);
+            }
+        }
+        out.sort_unstable();
+        Ok(Some(out))
+    }
+
     /// The commits of some runs, oldest first.
     pub(crate) fn commits_of(&self, runs: &[Run]) -> Result<Vec<Seq>> {
         let mut out = Vec::new();

@@ -141,6 +141,7 @@ impl<'g> Folder<'g> {
                     let next = value_at(views, key, *last)?;
                     if let Base::Known(before) = before
                         && before.hash == next.hash
+                        && !self.policy.adds_up(key)
                     {
                         Base::Known(before.clone())
                     } else {
@@ -203,6 +204,9 @@ impl<'g> Folder<'g> {
                 let hash = made.as_deref().map(ValueHash::of);
                 return Ok(Base::Known(Value { hash, from: From::Made(made.map(Arc::from)) }));
             }
+        }
+        if before.hash == next.hash {
+            return Ok(Base::Known(next));
         }
         Ok(Base::Disputed(vec![before.clone(), next]))
     }

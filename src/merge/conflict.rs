@@ -191,6 +191,8 @@ pub struct MergeDetails {
     pub strategy: Strategy,
     /// Whether keys that both sides changed alike counted as conflicts.
     pub strict: bool,
+    /// Who did it. For picks and rebases that need not be the author of the commit.
+    pub by: String,
     /// How many keys both sides changed alike.
     pub auto_resolved: u64,
     /// The keys that both sides changed in different ways, by key, and how each was settled.
@@ -337,6 +339,7 @@ impl MergeDetails {
             bases: head.bases.iter().copied().map(Seq::new).collect(),
             strategy: head.strategy.into(),
             strict: head.strict,
+            by: head.by.clone(),
             auto_resolved: head.auto_resolved,
             settled: settled.into_iter().map(Settled::from).collect(),
         })

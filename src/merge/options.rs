@@ -394,6 +394,11 @@ impl Policy {
         found.map_or(self.strategy, |(_, strategy)| *strategy)
     }
 
+    /// Whether the same change on both sides of this key counts twice.
+    pub(super) fn adds_up(&self, key: &[u8]) -> bool {
+        self.driver_of(key).is_some_and(|driver| driver.adds_up())
+    }
+
     /// Who merges values of this key.
     pub(super) fn driver_of(&self, key: &[u8]) -> Option<&Arc<dyn MergeDriver>> {
         let found = self.drivers.iter().find(|(pattern, _)| pattern.matches(key));

@@ -18,6 +18,7 @@ use crate::id::{Seq, ValueHash};
 use crate::kv::KeyRange;
 use crate::publish::{After, PlannedEdit};
 use crate::sides::{ConflictKind, Resolution, Sides, Strategy, Verdict};
+use crate::view::Finder;
 
 /// Rows are read in groups of this many.
 const GROUP: usize = 512;
@@ -130,9 +131,11 @@ impl<'g> Planner<'g> {
     fn net(&mut self, keys: BTreeSet<Vec<u8>>, from: Place, to: Place) -> Result<Net> {
         let keys: Vec<Vec<u8>> = keys.into_iter().collect();
         let mut net = Net::new();
+        let (from, to) = (self.views.view(from)?.clone(), self.views.view(to)?.clone());
+        let (mut from, mut to) = (from.finder(keys.len()), to.finder(keys.len()));
         for group in keys.chunks(GROUP) {
-            let before = self.views.view(from)?.hashes(group)?;
-            let after = self.views.view(to)?.hashes(group)?;
+            let before = from.hashes(group)?;
+            let after = to.hashes(group)?;
             let sides = before.into_iter().zip(after);
             let changed = group.iter().cloned().zip(sides).filter(|(_, (b, a))| b != a);
             net.extend(changed);
@@ -154,6 +157,8 @@ impl<'g> Planner<'g> {
             Some(difference) => self.target_changes(&changes, base, target, difference)?,
             None => None,
         };
+        let ours = self.views.view(target.place)?.clone();
+        let mut ours = ours.finder(changes.len());
         let mut changes = changes.into_iter().filter(|(_, (before, after))| before != after);
         let mut group: Vec<(Vec<u8>, (Option<ValueHash>, Option<ValueHash>))> = Vec::new();
         loop {
@@ -162,7 +167,7 @@ impl<'g> Planner<'g> {
             if group.is_empty() {
                 return Ok(planned);
             }
-            let ours = match &logged {
+            let values = match &logged {
                 // What the target did not touch is as at the base.
                 Some(logged) => group
                     .iter()
@@ -173,10 +178,10 @@ impl<'g> Planner<'g> {
                     .collect(),
                 None => {
                     let keys: Vec<&[u8]> = group.iter().map(|(key, _)| key.as_slice()).collect();
-                    self.target_values(target, &keys)?
+                    target_values(&mut ours, target, &keys)?
                 }
             };
-            for ((key, (b, s)), ours) in group.drain(..).zip(ours) {
+            for ((key, (b, s)), ours) in group.drain(..).zip(values) {
                 if ours.hash == b && s != b {
                     // The common case, without more ado: only the source changed it.
                     let after = match s {
@@ -213,10 +218,9 @@ impl<'g> Planner<'g> {
         }
         let Some(runs) = self.graph.first_parents(base, target.place)? else { return Ok(None) };
         // A commit costs about a row, a change in it a fifth of one.
-        let commits = self.graph.commits_of(&runs)?;
-        if commits.len() * 2 > changes.len() {
+        let Some(commits) = self.graph.commits_within(&runs, changes.len() / 2)? else {
             return Ok(None);
-        }
+        };
         debug_assert!(!difference.bases.is_empty(), "a target has a base in common with a source");
         let mut left = changes.len() * 4;
         let mut out = BTreeMap::new();
@@ -242,22 +246,6 @@ impl<'g> Planner<'g> {
         Ok(Some(out))
     }
 
-    /// What the target has of some sorted keys.
-    fn target_values(&mut self, target: Target<'_>, keys: &[&[u8]]) -> Result<Vec<Value>> {
-        let hashes = self.views.view(target.place)?.hashes(keys)?;
-        let stored = hashes.into_iter().map(|hash| Value::at(hash, target.place));
-        let Some(own) = target.own else { return Ok(stored.collect()) };
-        let value = |(key, stored): (&&[u8], Value)| match own.get(*key) {
-            None => stored,
-            Some(After::Deleted) => Value { hash: None, from: From::Made(None) },
-            Some(After::Stored { hash, place }) => Value::at(Some(*hash), *place),
-            Some(After::Made { hash, value }) => {
-                Value { hash: Some(*hash), from: From::Made(Some(Arc::from(&value[..]))) }
-            }
-        };
-        Ok(keys.iter().zip(stored).map(value).collect())
-    }
-
     /// Plans a merge against several bases.
     fn merge_over(
         &mut self,
@@ -268,14 +256,18 @@ impl<'g> Planner<'g> {
     ) -> Result<Planned> {
         let mut planned = Planned::default();
         let touched: Vec<Vec<u8>> = touched.into_iter().collect();
+        let total = touched.len();
+        let mut view = |place| self.views.view(place).cloned();
+        let (ours, source) = (view(target.place)?, view(theirs)?);
+        let base_views = bases.iter().map(|&base| view(base)).collect::<Result<Vec<_>>>()?;
+        let (mut ours, mut source) = (ours.finder(total), source.finder(total));
+        let mut found: Vec<_> = base_views.iter().map(|base| base.finder(total)).collect();
         for group in touched.chunks(GROUP) {
             let keys: Vec<&[u8]> = group.iter().map(Vec::as_slice).collect();
-            let ours = self.target_values(target, &keys)?;
-            let sources = self.views.view(theirs)?.hashes(group)?;
-            let mut at_bases = Vec::with_capacity(bases.len());
-            for &base in bases {
-                at_bases.push(self.views.view(base)?.hashes(group)?);
-            }
+            let ours = target_values(&mut ours, target, &keys)?;
+            let sources = source.hashes(group)?;
+            let at_bases = found.iter_mut().map(|base| base.hashes(group));
+            let at_bases = at_bases.collect::<Result<Vec<_>>>()?;
             for (i, (&key, ours)) in keys.iter().zip(ours).enumerate() {
                 let first = at_bases.first().and_then(|hashes| hashes[i]);
                 let agree = at_bases.iter().all(|hashes| hashes[i] == first);
@@ -284,7 +276,9 @@ impl<'g> Planner<'g> {
                     continue;
                 }
                 let base = match bases.first() {
-                    Some(&place) if agree => Base::Known(Value::at(first, place)),
+                    Some(&place) if agree && !self.policy.adds_up(key) => {
+                        Base::Known(Value::at(first, place))
+                    }
                     _ => self.folder.fold(&mut self.views, key, bases)?,
                 };
                 self.decide(Case { key, base, ours, theirs, noted: !agree }, &mut planned)?;
@@ -319,6 +313,14 @@ impl<'g> Planner<'g> {
                 Ok(())
             }
             Verdict::Same if !self.policy.strict => {
+                if self.policy.adds_up(case.key) {
+                    let conflict = self.conflict(&case)?;
+                    if let Some(Ok((name, made))) = self.drive(&case, &conflict)? {
+                        let after = made.map_or(After::Deleted, After::made);
+                        planned.settled(&case, conflict, SettledBy::Driver(name), after);
+                        return Ok(());
+                    }
+                }
                 planned.auto_resolved += 1;
                 Ok(())
             }
@@ -384,7 +386,8 @@ impl<'g> Planner<'g> {
     ) -> Result<Option<std::result::Result<(String, Option<Vec<u8>>), (String, String)>>> {
         let Some(driver) = self.policy.driver_of(case.key) else { return Ok(None) };
         let both = case.ours.hash.is_some() && case.theirs.hash.is_some();
-        if case.ours.hash == case.theirs.hash || !(both || driver.settles_deletions()) {
+        let same = case.ours.hash == case.theirs.hash;
+        if (same && !driver.adds_up()) || !(both || driver.settles_deletions()) {
             return Ok(None);
         }
         let base = match &case.base {
@@ -443,4 +446,20 @@ impl Planned {
         }
         self.settled.push(Settled { conflict, by, result });
     }
+}
+
+/// What the target has of some sorted keys.
+fn target_values(ours: &mut Finder<'_>, target: Target<'_>, keys: &[&[u8]]) -> Result<Vec<Value>> {
+    let hashes = ours.hashes(keys)?;
+    let stored = hashes.into_iter().map(|hash| Value::at(hash, target.place));
+    let Some(own) = target.own else { return Ok(stored.collect()) };
+    let value = |(key, stored): (&&[u8], Value)| match own.get(*key) {
+        None => stored,
+        Some(After::Deleted) => Value { hash: None, from: From::Made(None) },
+        Some(After::Stored { hash, place }) => Value::at(Some(*hash), *place),
+        Some(After::Made { hash, value }) => {
+            Value { hash: Some(*hash), from: From::Made(Some(Arc::from(&value[..]))) }
+        }
+    };
+    Ok(keys.iter().zip(stored).map(value).collect())
 }

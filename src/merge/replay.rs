@@ -161,8 +161,7 @@ impl Merger<'_> {
             for edit in &planned.edits {
                 written.insert(edit.key.clone(), edit.after.clone());
             }
-            let details =
-                self.details(policy, job.action, step.commit, &[step.base.seq], &planned)?;
+            let details = self.details((job, policy), step.commit, &[step.base.seq], &planned)?;
             let mut commit = self.replayed(job, &step, single);
             commit.target = onto;
             commit.edits = planned.edits;

@@ -291,7 +291,7 @@ impl Merger<'_> {
             let verb = if job.action == MergeAction::Squash { "Squash" } else { "Merge" };
             options.message = format!("{verb} {} into {}", job.source, job.target);
         }
-        let details = self.details(policy, job.action, theirs, &draft.report.bases, &planned)?;
+        let details = self.details((job, policy), theirs, &draft.report.bases, &planned)?;
         draft.body = Body::Commit(Box::new(MergeCommit {
             target: head,
             further,
@@ -308,12 +308,12 @@ impl Merger<'_> {
     /// How a commit came about, for its record.
     pub(super) fn details(
         &self,
-        policy: &Policy,
-        action: MergeAction,
+        (job, policy): (&Job<'_>, &Policy),
         source: Place,
         bases: &[Seq],
         planned: &Planned,
     ) -> Result<Details> {
+        let by = job.options.commit.author.as_deref().unwrap_or(self.author);
         let settled: Vec<SettledRecord> = planned.settled.iter().map(Into::into).collect();
         let theirs = ParentRecord {
             line: source.line.get(),
@@ -321,11 +321,12 @@ impl Merger<'_> {
             id: self.graph.header(source.seq)?.id,
         };
         let head = MergeRecord {
-            action: action.into(),
+            action: job.action.into(),
             theirs,
             bases: bases.iter().map(|seq| seq.get()).collect(),
             strategy: policy.strategy.into(),
             strict: policy.strict,
+            by: by.to_owned(),
             auto_resolved: planned.auto_resolved,
             settled: settled.len() as u64,
         };
@@ -433,6 +434,12 @@ impl Merger<'_> {
             let rows = open::difference(target.as_str(), Some(&open), None);
             Ok((rows, open.describe(target.clone())))
         })
+    }
+
+    /// The rows that forget whatever is open on a branch.
+    pub(crate) fn forget(&self, target: &BranchName) -> Result<StateRows> {
+        let open = Open::load(self.graph.engine(), target.as_str(), &KeyRange::all())?;
+        Ok(open::difference(target.as_str(), open.as_ref(), None))
     }
 
     /// The merge that is open on a branch.

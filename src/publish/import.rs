@@ -9,7 +9,7 @@ use std::sync::{Arc, MutexGuard};
 use super::build::{Details, Meta, New, Ready};
 use super::bulk::{Load, Loaded};
 use super::init::{recover, remove_leftovers};
-use super::land::{GROUP, MergeCommit, StateRows, Values};
+use super::land::{GROUP, MergeCommit, StateRows, Values, views_of};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{CommitOptions, MovePlan, Publisher, Writer};
 use crate::clock::Timestamp;
@@ -291,7 +291,8 @@ impl ImportSession<'_> {
         let mut load = Load::new(self.publisher, &mut self.files, line, &base)?;
         load.set_decided(std::mem::take(&mut commit.decided));
         let edits = std::mem::take(&mut commit.edits);
-        let mut values = Values::new(&self.publisher.graph);
+        let views = views_of(&self.publisher.graph, &edits)?;
+        let mut values = Values::new(&views, edits.len());
         for group in edits.chunks(GROUP) {
             for (edit, row) in group.iter().zip(values.read(group)?) {
                 load.edit(&edit.key, New::row(row.as_ref()), edit.before)?;

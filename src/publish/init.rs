@@ -95,7 +95,9 @@ pub(crate) fn recover(engine: &Engine) -> Result<()> {
     }
     let seq = Seq::new(import.first_seq);
     engine.drop_range(Family::Log, &keys::log(seq, 0), &keys::log(Seq::new(keys::LAST_SEQ), 0))?;
-    engine.drop_range(Family::Log, &keys::bulk_log(line, 0), &[0xFF; 14])?;
+    let details = keys::merge_details(Seq::ROOT, 0);
+    engine.drop_range(Family::Log, &keys::bulk_log(line, 0), &details[..2])?;
+    engine.drop_range(Family::Log, &keys::merge_details(seq, 0), &[0xFF; 15])?;
     // The marker goes last: until then a crash starts this again.
     engine.delete(&mut set, Family::Meta, meta::IMPORT);
     engine.write(set)?;

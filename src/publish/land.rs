@@ -18,7 +18,7 @@ use crate::format::refs::{BranchRecord, OpKind};
 use crate::graph::{Graph, Head, Origin, Place};
 use crate::id::{LineId, Seq};
 use crate::name::BranchName;
-use crate::view::{ScanRow, View, find_many};
+use crate::view::{Finder, ScanRow, View};
 
 /// Values are read and written in groups of this many.
 pub(super) const GROUP: usize = 512;
@@ -117,18 +117,31 @@ impl MergeCommit {
     }
 }
 
-/// Reads the values that planned changes take from stored commits.
-pub(super) struct Values<'g> {
-    graph: &'g Arc<Graph>,
-    views: BTreeMap<Place, View>,
+/// The views of all commits that planned changes take values from.
+pub(super) fn views_of(graph: &Arc<Graph>, edits: &[PlannedEdit]) -> Result<BTreeMap<Place, View>> {
+    let mut out = BTreeMap::new();
+    for edit in edits {
+        if let After::Stored { place, .. } = &edit.after
+            && !out.contains_key(place)
+        {
+            out.insert(*place, View::new(graph, *place)?);
+        }
+    }
+    Ok(out)
 }
 
-impl<'g> Values<'g> {
-    pub(super) fn new(graph: &'g Arc<Graph>) -> Self {
-        Self { graph, views: BTreeMap::new() }
+/// Reads the values that planned changes take from stored commits, in the order of the keys.
+pub(super) struct Values<'v> {
+    finders: BTreeMap<Place, Finder<'v>>,
+}
+
+impl<'v> Values<'v> {
+    pub(super) fn new(views: &'v BTreeMap<Place, View>, total: usize) -> Self {
+        let finders = views.iter().map(|(place, view)| (*place, view.finder(total))).collect();
+        Self { finders }
     }
 
-    /// What a group of keys becomes, each.
+    /// What the next group of keys becomes, each.
     pub(super) fn read(&mut self, group: &[PlannedEdit]) -> Result<Vec<Option<ScanRow>>> {
         let mut out: Vec<Option<ScanRow>> = Vec::with_capacity(group.len());
         let mut stored: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
@@ -143,14 +156,9 @@ impl<'g> Values<'g> {
             });
         }
         for (place, wanted) in stored {
-            let view = match self.views.entry(place) {
-                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => {
-                    entry.insert(View::new(self.graph, place)?)
-                }
-            };
+            let Some(finder) = self.finders.get_mut(&place) else { continue };
             let keys: Vec<&[u8]> = wanted.iter().map(|&i| group[i].key.as_slice()).collect();
-            for (i, row) in wanted.into_iter().zip(view.rows(&keys)?) {
+            for (i, row) in wanted.into_iter().zip(finder.cells(&keys, ScanRow::of)?) {
                 out[i] = row;
             }
         }
@@ -311,12 +319,14 @@ impl Publisher {
         let has_rows = head.place.line == line && head.rows > 0;
         let mut set = WriteSet::default();
         let mut build = Build::new(self, writer, line, &head, commit.decided.clone());
-        let mut values = Values::new(&self.graph);
+        let views = views_of(&self.graph, &commit.edits)?;
+        let mut values = Values::new(&views, commit.edits.len());
+        let mut own = Finder::new(self.engine(), &own, commit.edits.len());
         for group in commit.edits.chunks(GROUP) {
             let keys: Vec<&[u8]> = group.iter().map(|edit| edit.key.as_slice()).collect();
             // What is replaced has to be known only where it is moved to history: on this very line.
             let mut replaced = match has_rows {
-                true => find_many(self.engine(), &own, &keys)?,
+                true => own.find(&keys)?,
                 false => Vec::new(),
             }
             .into_iter();
@@ -363,11 +373,12 @@ impl Publisher {
     ) -> Result<Landed> {
         let mut session = self.import_locked(writer, what)?;
         let mut made = Vec::new();
-        let mut values = Values::new(&self.graph);
         let mut parent = onto.seq;
         for commit in commits {
             let author = commit.options.author.as_deref().unwrap_or(&self.settings.author);
             let mut changes = BTreeMap::new();
+            let views = views_of(&self.graph, &commit.edits)?;
+            let mut values = Values::new(&views, commit.edits.len());
             for group in commit.edits.chunks(GROUP) {
                 for (edit, row) in group.iter().zip(values.read(group)?) {
                     let value = row.map(|row| row.into_value(self.engine())).transpose()?;

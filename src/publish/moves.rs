@@ -1,6 +1,7 @@
 //! Moves of refs: branches, tags and the active branch, each step of them one atomic write with its
 //! entry in the operation log.
 
+use super::land::StateRows;
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{Publisher, Writer};
 use crate::engine::WriteSet;
@@ -110,6 +111,11 @@ impl<'p> MovePlan<'p> {
     /// Adds the blocks of the index that are due.
     pub(super) fn index(&mut self) -> Result<bool> {
         self.publisher.graph.write_due_blocks(&mut self.set)
+    }
+
+    /// Rows to write along.
+    pub(crate) fn put_rows(&mut self, rows: &StateRows) {
+        self.publisher.put_rows(&mut self.set, rows);
     }
 
     /// Sets a branch, or removes it.

@@ -18,7 +18,7 @@ use crate::sides::{Resolution, Strategy};
 use crate::view::{Read, View};
 
 impl Store {
-    fn merger(&self) -> Result<Merger<'_>> {
+    pub(super) fn merger(&self) -> Result<Merger<'_>> {
         Ok(Merger {
             graph: self.graph(),
             registry: &self.inner.drivers,

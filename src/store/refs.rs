@@ -201,7 +201,8 @@ impl Store {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), [`Exists`](ErrorKind::Exists), or
-    /// [`Invalid`](ErrorKind::Invalid) for the new name or for `main`, which keeps its name.
+    /// [`Invalid`](ErrorKind::Invalid) for the new name or for `main`, which keeps its name;
+    /// [`Busy`](ErrorKind::Busy) if a merge is open on it.
     pub fn rename_branch(&self, name: &str, to: &str) -> Result<()> {
         let (name, to) = (BranchName::new(name)?, BranchName::new(to)?);
         if name == BranchName::main() {
@@ -209,6 +210,9 @@ impl Store {
         }
         self.publisher()?.move_refs(None, |plan| {
             let record = plan.refs().branch(name.as_str())?;
+            if self.open_merge(name.as_str())?.is_some() {
+                return Err(open(format!("cannot rename branch {name}")));
+            }
             if name != to {
                 if plan.refs().find_branch(to.as_str())?.is_some() {
                     return Err(taken("branch", to.as_str()));
@@ -282,6 +286,11 @@ impl Store {
                         .with_hint("merge it first, or delete it with force"));
                 }
             }
+            let open_rows = self.merger()?.forget(&name)?;
+            if !open_rows.is_empty() && !options.force {
+                return Err(open(format!("cannot delete branch {name}")));
+            }
+            plan.put_rows(&open_rows);
             plan.set_branch(&name, None)?;
             Ok((format!("delete branch {name}"), ()))
         })
@@ -446,6 +455,11 @@ impl Store {
     pub fn redo(&self) -> Result<Operation> {
         self.publisher()?.redo(None)
     }
+}
+
+fn open(what: String) -> Error {
+    Error::new(ErrorKind::Busy, format!("{what}: a merge is open on it"))
+        .with_hint("continue the merge or abort it first")
 }
 
 fn no_tag(name: &TagName) -> Error {

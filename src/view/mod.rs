@@ -4,6 +4,7 @@
 //! what the first layer says that knows it. A row of `head` above a layer's sequence was written
 //! later; what it replaced is in `history`.
 
+mod finder;
 mod history;
 mod layers;
 mod read;
@@ -11,6 +12,7 @@ mod scan;
 
 use std::sync::Arc;
 
+pub(crate) use finder::Finder;
 pub(crate) use history::versions;
 pub use history::{History, Version};
 pub(crate) use layers::{Layers, head_of, layers_at};
@@ -131,46 +133,11 @@ pub(crate) fn find_many<'e, K: AsRef<[u8]>>(
     layers: &[Place],
     wanted: &[K],
 ) -> Result<Vec<Option<Found<'e>>>> {
-    let mut out: Vec<Option<Found<'e>>> = Vec::new();
     if let [key] = wanted {
-        out.push(find(engine, layers, key.as_ref())?);
-        return Ok(out);
+        return Ok(vec![find(engine, layers, key.as_ref())?]);
     }
-    out.resize_with(wanted.len(), || None);
-    let mut open: Vec<usize> = (0..wanted.len()).collect();
-    let mut buffer = Vec::new();
-    for layer in layers {
-        if open.is_empty() {
-            break;
-        }
-        // One buffer for all keys of a layer.
-        let mut ends = Vec::with_capacity(open.len());
-        buffer.clear();
-        for &i in &open {
-            buffer.extend_from_slice(&keys::line_prefix(layer.line));
-            buffer.extend_from_slice(wanted[i].as_ref());
-            ends.push(buffer.len());
-        }
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let rows = engine
-            .multi_get(Family::Head, starts.zip(&ends).map(|(from, &to)| &buffer[from..to]))?;
-        let mut left = Vec::new();
-        for (i, row) in open.into_iter().zip(rows) {
-            let found = match row {
-                Some(row) if read_head(&row)?.0 <= layer.seq => {
-                    Some(Found { line: layer.line, row: Row::Head(row) })
-                }
-                Some(_) => find_old(engine, *layer, wanted[i].as_ref())?,
-                None => None,
-            };
-            if found.is_none() {
-                left.push(i);
-            }
-            out[i] = found;
-        }
-        open = left;
-    }
-    Ok(out)
+    // Looked up one by one: a caller with many more to come has a finder of its own.
+    Finder::new(engine, layers, 0).find(wanted)
 }
 
 /// The value of a key.
@@ -271,29 +238,6 @@ impl View {
         }
     }
 
-    /// The rows of sorted keys.
-    pub(crate) fn rows(&self, wanted: &[&[u8]]) -> Result<Vec<Option<ScanRow>>> {
-        self.cells(wanted, ScanRow::of)
-    }
-
-    /// The hashes of the values of sorted keys.
-    pub(crate) fn hashes<K: AsRef<[u8]>>(&self, wanted: &[K]) -> Result<Vec<Option<ValueHash>>> {
-        self.cells(wanted, |cell| cell.hash())
-    }
-
-    fn cells<K: AsRef<[u8]>, T>(
-        &self,
-        wanted: &[K],
-        take: impl Fn(&Cell<'_>) -> Option<T>,
-    ) -> Result<Vec<Option<T>>> {
-        let found = find_many(self.engine(), &self.layers, wanted)?;
-        let one = |found: Option<Found<'_>>| match found {
-            Some(found) => Ok(take(&found.read()?.1)),
-            None => Ok(None),
-        };
-        found.into_iter().map(one).collect()
-    }
-
     pub(crate) fn graph(&self) -> &Arc<Graph> {
         &self.graph
     }
@@ -315,6 +259,11 @@ impl View {
 
     pub(crate) fn engine(&self) -> &Engine {
         self.graph.engine()
+    }
+
+    /// Reads about this many of its keys in rising order.
+    pub(crate) fn finder(&self, total: usize) -> Finder<'_> {
+        Finder::new(self.engine(), &self.layers, total)
     }
 
     pub(crate) fn scanner(&self, range: &KeyRange, direction: Direction) -> Scanner<'_> {

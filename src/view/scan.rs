@@ -23,7 +23,7 @@ pub(crate) enum ScanRow {
 }
 
 impl ScanRow {
-    pub(super) fn of(cell: &Cell<'_>) -> Option<Self> {
+    pub(crate) fn of(cell: &Cell<'_>) -> Option<Self> {
         match cell {
             Cell::Deleted => None,
             Cell::Inline(value) => Some(Self::Inline(value.to_vec())),

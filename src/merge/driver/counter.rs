@@ -13,6 +13,10 @@ impl MergeDriver for Counter {
         "counter/1"
     }
 
+    fn adds_up(&self) -> bool {
+        true
+    }
+
     fn merge(&self, input: &DriverInput<'_>) -> DriverResult {
         let (Some(ours), Some(theirs)) = (input.ours, input.theirs) else {
             return Err("one side deleted the key".into());

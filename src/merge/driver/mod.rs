@@ -111,6 +111,12 @@ pub trait MergeDriver: Send + Sync {
         false
     }
 
+    /// Whether it is also asked where both sides made the same change: two increments are two. Else
+    /// that change is taken once.
+    fn adds_up(&self) -> bool {
+        false
+    }
+
     /// Whether it needs no value of the base, so that it is asked even if several bases disagree.
     fn ignores_base(&self) -> bool {
         false

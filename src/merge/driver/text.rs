@@ -1,7 +1,7 @@
 //! Text, by lines, with the answers of `git merge`.
 //!
 //! The parts: [`histogram`] and [`myers`] find the lines that two texts share, [`slide`] puts changes
-//! that could stand in several places where git puts them, [`combine`] joins two sides' changes.
+//! that could stand in several places where git puts them, [`mod@combine`] joins two sides' changes.
 
 mod combine;
 mod histogram;
@@ -26,6 +26,9 @@ const MARKER: usize = 7;
 /// otherwise than `git merge`, and so than this, on about one in a hundred of those triples. Only where
 /// git's own search for common lines gives up at its cost limits, in texts of many thousand lines with
 /// hardly a rare line, may the answer be another one.
+///
+/// A zero byte among the first 8000 makes a value binary, and it is refused. Equal sides, and a side
+/// that left the base as it was, are settled whatever the bytes.
 pub(super) struct Text;
 
 impl MergeDriver for Text {

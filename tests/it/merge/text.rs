@@ -170,15 +170,15 @@ fn merge_10_large_texts_are_merged_in_time() {
             true => format!("changed {at}\n"),
             false => format!("line {at}\n"),
         };
-        (0..60_000).map(line).collect::<String>().into_bytes()
+        (0..20_000).map(line).collect::<String>().into_bytes()
     };
     let (base, ours, theirs) = (side(20), side(0), side(10));
     let merged = merged(&[base, ours, theirs]).expect("the changes are apart");
-    assert_eq!(String::from_utf8_lossy(&merged).matches("changed").count(), 6_000);
+    assert_eq!(String::from_utf8_lossy(&merged).matches("changed").count(), 2_000);
     // Nothing but frequent lines, and hardly a common order.
     let random = &mut Rng::with_seed(1);
     let noise = |random: &mut Rng| {
-        (0..40_000).flat_map(|_| [b"abcd"[random.usize(0..4)], b'\n']).collect::<Vec<u8>>()
+        (0..8_000).flat_map(|_| [b"abcd"[random.usize(0..4)], b'\n']).collect::<Vec<u8>>()
     };
     let [base, ours, theirs] = [noise(random), noise(random), noise(random)];
     let input = DriverInput::new(b"k", Some(&base), Some(&ours), Some(&theirs));

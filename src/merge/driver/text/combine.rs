@@ -46,11 +46,12 @@ impl Shift {
     }
 }
 
-/// What an edit becomes if its side replaced `base`, which is at least what the edit replaces.
+/// What an edit becomes if its side replaced `base`, which is at least what the edit replaces. Where
+/// that reaches back over another edit of the side, the start does not count, as above.
 fn widened(edit: &Edit, base: &Range<usize>) -> Range<usize> {
     let before = edit.base.start - base.start;
     let after = base.end - edit.base.end;
-    edit.side.start - before..edit.side.end + after
+    edit.side.start.saturating_sub(before)..edit.side.end + after
 }
 
 /// Adds a part; one that touches the part before it becomes one with it.

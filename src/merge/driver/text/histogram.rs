@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::myers;
+use super::myers::Counts;
 
 /// Lines that occur more often than this anchor nothing.
 const FREQUENT: usize = 64;
@@ -62,6 +62,7 @@ pub(super) fn diff<'a>(
         next: vec![NONE; old.len()],
         budget: 10_000_000 + 200 * (old.len() + new.len()),
     };
+    let mut counts = Counts::new(distinct);
     let mut rest = vec![Area { old: 0..old.len(), new: 0..new.len() }];
     while let Some(area) = rest.pop() {
         let split = if area.is_one_sided() { Ok(None) } else { index.split(old, new, &area) };
@@ -75,7 +76,7 @@ pub(super) fn diff<'a>(
                 a.changed[area.old].fill(true);
                 b.changed[area.new].fill(true);
             }
-            Err(TooFrequent) => myers::diff(&mut a, &mut b, &area, distinct),
+            Err(TooFrequent) => counts.diff(&mut a, &mut b, &area),
         }
     }
     (a, b)

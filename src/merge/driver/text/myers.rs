@@ -14,33 +14,43 @@ const LEAST_CUT_OFF: usize = 256;
 /// How far around a frequent line its neighbours are looked at.
 const WINDOW: usize = 100;
 
-/// Marks the lines of an area that are in one text alone.
-pub(super) fn diff(a: &mut Marked<'_>, b: &mut Marked<'_>, area: &Area, distinct: usize) {
-    let (old, new) = (&a.lines[area.old.clone()], &b.lines[area.new.clone()]);
-    let (a_count, b_count) = (count(old, distinct), count(new, distinct));
-    let head = old.iter().zip(new).take_while(|(x, y)| x == y).count();
-    let tail = old[head..].iter().rev().zip(new[head..].iter().rev());
-    let tail = tail.take_while(|(x, y)| x == y).count();
-
-    let a_kept = kept(old, &b_count, head..old.len() - tail);
-    let b_kept = kept(new, &a_count, head..new.len() - tail);
-    let (a_flags, b_flags) = (&mut a.changed[area.old.clone()], &mut b.changed[area.new.clone()]);
-    a_flags[head..old.len() - tail].fill(true);
-    b_flags[head..new.len() - tail].fill(true);
-    let a_lines: Vec<usize> = a_kept.iter().map(|&at| old[at]).collect();
-    let b_lines: Vec<usize> = b_kept.iter().map(|&at| new[at]).collect();
-    for (x, y) in common(&a_lines, &b_lines) {
-        a_flags[a_kept[x]] = false;
-        b_flags[b_kept[y]] = false;
-    }
+/// How often each line is in an area of either text; all zero between uses, so that an area costs what
+/// it holds and not what the texts hold.
+pub(super) struct Counts {
+    old: Vec<usize>,
+    new: Vec<usize>,
 }
 
-fn count(lines: &[usize], distinct: usize) -> Vec<usize> {
-    let mut count = vec![0; distinct];
-    for &line in lines {
-        count[line] += 1;
+impl Counts {
+    /// For lines numbered below `distinct`.
+    pub(super) fn new(distinct: usize) -> Self {
+        Self { old: vec![0; distinct], new: vec![0; distinct] }
     }
-    count
+
+    /// Marks the lines of an area that are in one text alone.
+    pub(super) fn diff(&mut self, a: &mut Marked<'_>, b: &mut Marked<'_>, area: &Area) {
+        let (old, new) = (&a.lines[area.old.clone()], &b.lines[area.new.clone()]);
+        let head = old.iter().zip(new).take_while(|(x, y)| x == y).count();
+        let tail = old[head..].iter().rev().zip(new[head..].iter().rev());
+        let tail = tail.take_while(|(x, y)| x == y).count();
+        old.iter().for_each(|&line| self.old[line] += 1);
+        new.iter().for_each(|&line| self.new[line] += 1);
+        let a_kept = kept(old, &self.new, head..old.len() - tail);
+        let b_kept = kept(new, &self.old, head..new.len() - tail);
+        old.iter().for_each(|&line| self.old[line] = 0);
+        new.iter().for_each(|&line| self.new[line] = 0);
+
+        let (a_flags, b_flags) =
+            (&mut a.changed[area.old.clone()], &mut b.changed[area.new.clone()]);
+        a_flags[head..old.len() - tail].fill(true);
+        b_flags[head..new.len() - tail].fill(true);
+        let a_lines: Vec<usize> = a_kept.iter().map(|&at| old[at]).collect();
+        let b_lines: Vec<usize> = b_kept.iter().map(|&at| new[at]).collect();
+        for (x, y) in common(&a_lines, &b_lines) {
+            a_flags[a_kept[x]] = false;
+            b_flags[b_kept[y]] = false;
+        }
+    }
 }
 
 /// A power of two near the square root.
