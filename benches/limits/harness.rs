@@ -80,6 +80,7 @@ impl fmt::Display for Measure {
             Self::Rate(r) if r >= 1e6 => format!("{:.2} M/s", r / 1e6),
             Self::Rate(r) if r >= 1e3 => format!("{:.1} k/s", r / 1e3),
             Self::Rate(r) => format!("{r:.0} /s"),
+            Self::Bytes(b) if b >= 1e6 => format!("{:.0} MiB", b / f64::from(1 << 20)),
             Self::Bytes(b) => format!("{b:.0} B"),
         };
         f.pad(&text)

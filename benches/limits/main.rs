@@ -91,8 +91,18 @@ fn run() -> Result<()> {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("; ").into()) }
 }
 
+/// What this process does if another one of the bench has started it.
+fn child() -> Option<Result<()>> {
+    let mut args = std::env::args().skip(1);
+    (args.next()? == scenario::merge_many::CHILD).then(|| {
+        let args: Vec<String> = args.collect();
+        println!("{}", scenario::merge_many::child(&args)?);
+        Ok(())
+    })
+}
+
 fn main() -> ExitCode {
-    match run() {
+    match child().unwrap_or_else(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: cannot measure: {e}");

@@ -5,8 +5,11 @@ mod diff;
 mod disk;
 mod durable;
 mod history;
+mod landing;
 mod load;
 mod long;
+mod merge;
+pub(crate) mod merge_many;
 mod merges;
 mod point;
 mod scan;
@@ -31,4 +34,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { rows: disk::ROWS, run: disk::run },
     Scenario { rows: long::ROWS, run: long::run },
     Scenario { rows: merges::ROWS, run: merges::run },
+    Scenario { rows: merge::ROWS, run: merge::run },
+    Scenario { rows: merge_many::ROWS, run: merge_many::run },
+    Scenario { rows: landing::ROWS, run: landing::run },
 ];
