@@ -79,13 +79,24 @@ pub(crate) struct Graph {
     lines: Cache<Line>,
     heads: Cache<Head>,
     tail: RwLock<Tail>,
+    plain: RwLock<PlainLines>,
+}
+
+/// Lines that are known to have no merge on them: most have none, and walks ask all the time.
+#[derive(Default)]
+#[expect(clippy::disallowed_types, reason = "look-ups only, never iterated")]
+struct PlainLines {
+    lines: std::collections::HashSet<LineId>,
+    /// Grows with every merge.
+    epoch: u64,
 }
 
 impl Graph {
     /// Reads what is not in the index yet.
     pub(crate) fn open(engine: Arc<Engine>) -> Result<Self> {
         let tail = RwLock::new(Tail::load(&engine)?);
-        Ok(Self { engine, lines: Cache::default(), heads: Cache::default(), tail })
+        let (lines, heads) = (Cache::default(), Cache::default());
+        Ok(Self { engine, lines, heads, tail, plain: RwLock::default() })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -160,6 +171,35 @@ impl Graph {
         }
     }
 
+    /// Whether a line is known to have no merge on it.
+    fn is_plain(&self, line: LineId) -> bool {
+        self.plain.read().unwrap_or_else(PoisonError::into_inner).lines.contains(&line)
+    }
+
+    /// A number that grows with every merge.
+    fn merge_epoch(&self) -> u64 {
+        self.plain.read().unwrap_or_else(PoisonError::into_inner).epoch
+    }
+
+    /// Says that a line had no merge on it as of an epoch.
+    fn found_plain(&self, line: LineId, epoch: u64) {
+        let mut plain = self.plain.write().unwrap_or_else(PoisonError::into_inner);
+        // A merge that was written meanwhile may be on this very line.
+        if plain.epoch == epoch {
+            if plain.lines.len() >= CACHED_LINES {
+                plain.lines.clear();
+            }
+            plain.lines.insert(line);
+        }
+    }
+
+    /// Says that a merge was written, before anybody can come to it.
+    pub(crate) fn merged(&self, line: LineId) {
+        let mut plain = self.plain.write().unwrap_or_else(PoisonError::into_inner);
+        plain.epoch += 1;
+        plain.lines.remove(&line);
+    }
+
     /// Says that a commit was written. The caller holds the commit lock.
     pub(crate) fn wrote(&self, head: Head, bytes: u64) {
         let line = head.place.line;
@@ -175,6 +215,7 @@ impl Graph {
         *self.tail.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.heads.write().unwrap_or_else(PoisonError::into_inner).clear();
         self.lines.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.plain.write().unwrap_or_else(PoisonError::into_inner).lines.clear();
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::{Graph, Place};
-use crate::engine::{Engine, Rows};
+use crate::engine::Rows;
 use crate::error::Result;
 use crate::format::refs::At;
 use crate::format::{Family, keys, record};
@@ -62,6 +62,8 @@ type Walker = (Seq, LineId, Side, Event);
 struct Walk<'e> {
     /// All merges of the store; one iterator serves the whole walk.
     rows: Rows<'e>,
+    /// Of the lines without merges, before `rows` was opened.
+    epoch: u64,
     heap: BinaryHeap<Walker>,
     reach: BTreeMap<(LineId, Side), Seq>,
     /// Arrivals from a common commit, at the place in `reach`.
@@ -81,8 +83,10 @@ struct Merges {
 }
 
 impl<'e> Walk<'e> {
-    fn new(engine: &'e Engine) -> Self {
+    fn new(graph: &'e Graph) -> Self {
+        let (engine, epoch) = (graph.engine(), graph.merge_epoch());
         Self {
+            epoch,
             rows: engine.iter_prefix(Family::Refs, &[keys::kind::MERGE]),
             heap: BinaryHeap::new(),
             reach: BTreeMap::new(),
@@ -144,7 +148,7 @@ impl Graph {
     ///
     /// Cost: the merges and forks between the two and their common ancestors.
     pub(crate) fn difference(&self, first: Place, second: Place) -> Result<Difference> {
-        let mut walk = Walk::new(self.engine());
+        let mut walk = Walk::new(self);
         for (place, side) in [(first, Side::First), (second, Side::Second)] {
             walk.push((place.seq, place.line, side, Event::Arrive { common: false }));
         }
@@ -247,7 +251,7 @@ impl Graph {
 
     /// Whether a commit is another one or an ancestor of it.
     pub(crate) fn is_ancestor(&self, ancestor: Place, of: Place) -> Result<bool> {
-        let mut walk = Walk::new(self.engine());
+        let mut walk = Walk::new(self);
         walk.push((of.seq, of.line, Side::First, Event::Arrive { common: false }));
         while let Some((seq, line, side, event)) = walk.pop() {
             if seq < ancestor.seq {
@@ -324,12 +328,22 @@ impl Graph {
         /// Merges read at once, first and at most; few walks need many.
         const GROUP: (usize, usize) = (4, 1024);
         let merges = walk.merges.entry((line, side)).or_default();
+        let of_line = |key: &[u8]| key.starts_with(&keys::merge(line, Seq::ROOT)[..9]);
+        if merges.read == 0 && !merges.ended {
+            merges.ended = self.is_plain(line);
+            if !merges.ended {
+                walk.rows.seek_for_prev(&keys::merge(line, Seq::MAX));
+                if !walk.rows.current()?.is_some_and(|(key, _)| of_line(key)) {
+                    merges.ended = true;
+                    self.found_plain(line, walk.epoch);
+                }
+            }
+        }
         if merges.ready.is_empty() && !merges.ended {
             let rows = &mut walk.rows;
             rows.seek_for_prev(&keys::merge(line, seq));
             let group = merges.read.clamp(GROUP.0, GROUP.1);
             while merges.ready.len() < group {
-                let of_line = |key: &[u8]| key.starts_with(&keys::merge(line, Seq::ROOT)[..9]);
                 let Some((key, value)) = rows.current()?.filter(|(key, _)| of_line(key)) else {
                     merges.ended = true;
                     break;

@@ -1,7 +1,8 @@
 //! Merging: three values a key, planned from what changed, decided by policy, landed by `publish`.
 //!
-//! `plan` says what a merge comes to and cannot write; `run`, `replay` and `open` put plans to use:
-//! merges and squashes, cherry-picks, reverts and rebases, and the conflicts that wait for people.
+//! `plan` says what a merge comes to and cannot write. `run` drafts and lands merges and squashes,
+//! `replay` cherry-picks, reverts and rebases; `open` is what is stored of those that have stopped, and
+//! `waiting` what people do with them.
 
 mod bases;
 mod conflict;
@@ -12,6 +13,7 @@ mod plan;
 mod replay;
 mod report;
 mod run;
+mod waiting;
 
 pub use conflict::{Conflict, ConflictSide, MergeAction, MergeDetails, Settled, SettledBy};
 pub(crate) use driver::Registry;
@@ -22,4 +24,5 @@ pub use driver::{
 pub use open::{OpenConflict, OpenMerge, OpenResolution};
 pub use options::{FastForward, KeyPattern, MergeOptions, MergeRules};
 pub use report::{MergeChange, MergeOutcome, MergePlan, MergeReport};
-pub(crate) use run::{Made, Merger};
+pub(crate) use run::Merger;
+pub(crate) use waiting::Made;

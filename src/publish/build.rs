@@ -80,6 +80,8 @@ impl<'a> New<'a> {
 /// A commit ready to be written.
 pub(super) struct Ready {
     pub(super) head: Head,
+    /// Whether it merges anything.
+    pub(super) merges: bool,
     pub(super) log_bytes: u64,
 }
 
@@ -226,7 +228,8 @@ impl<'p> Build<'p> {
             keys: self.keys_now,
             rows: self.rows_now,
         };
-        Ok(Ready { head, log_bytes })
+        let merges = !(meta.further.is_empty() && meta.remembered.is_empty());
+        Ok(Ready { head, merges, log_bytes })
     }
 }
 

@@ -207,6 +207,9 @@ impl Publisher {
     pub(super) fn done(&self, writer: &mut Writer, ready: Ready) {
         writer.latest = ready.head.place.seq;
         writer.last_op = crate::id::OpId { seq: writer.latest, step: 0 };
+        if ready.merges {
+            self.graph.merged(ready.head.place.line);
+        }
         self.graph.wrote(ready.head, ready.log_bytes);
     }
 

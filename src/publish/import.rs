@@ -351,7 +351,8 @@ impl ImportSession<'_> {
         let fingerprint = header.content();
         let (keys, rows) = (loaded.keys, loaded.rows);
         let head = Head { place: Place { line, seq }, id, fingerprint, keys, rows };
-        let ready = Ready { head, log_bytes: row.len() as u64 };
+        let merges = !(meta.further.is_empty() && meta.remembered.is_empty());
+        let ready = Ready { head, merges, log_bytes: row.len() as u64 };
         publisher.done(&mut self.writer, ready);
         Ok(seq)
     }

@@ -17,6 +17,7 @@ use crate::format::Family;
 use crate::format::refs::{BranchRecord, OpKind};
 use crate::graph::{Graph, Head, Origin, Place};
 use crate::id::{LineId, Seq};
+use crate::kv::Durability;
 use crate::name::BranchName;
 use crate::view::{Finder, ScanRow, View};
 
@@ -89,6 +90,8 @@ pub(crate) struct Plan<T> {
     pub(crate) what: String,
     /// Who does it; the store's author if nobody is named.
     pub(crate) author: Option<String>,
+    /// What it survives; as the store unless told.
+    pub(crate) durability: Option<Durability>,
     pub(crate) told: T,
 }
 
@@ -240,7 +243,7 @@ impl Publisher {
         branch: &BranchName,
         (head, plan): (Place, Plan<T>),
     ) -> Result<(T, Landed)> {
-        let Plan { landing, what, author, told } = plan;
+        let Plan { landing, what, author, durability, told } = plan;
         let stopped = |seq| Landed { commits: Vec::new(), head: seq };
         let landed = match landing {
             Landing::Stop(rows) => {
@@ -264,7 +267,7 @@ impl Publisher {
                 let written = moves.write(OpKind::Do, &author, what)?;
                 drop(writer);
                 if let Some((_, write)) = written {
-                    self.settle(write, None)?;
+                    self.settle(write, durability)?;
                 }
                 stopped(to.seq)
             }
