@@ -8,6 +8,7 @@ mod index;
 mod log;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use commit::{Commit, CommitChange, CommitRef, Origin};
@@ -84,11 +85,18 @@ pub(crate) struct Graph {
 
 /// Lines that are known to have no merge on them: most have none, and walks ask all the time.
 #[derive(Default)]
-#[expect(clippy::disallowed_types, reason = "look-ups only, never iterated")]
 struct PlainLines {
-    lines: std::collections::HashSet<LineId>,
+    /// Runs of such lines: the first and the last one.
+    runs: BTreeMap<LineId, LineId>,
     /// Grows with every merge.
     epoch: u64,
+}
+
+impl PlainLines {
+    fn run_of(&self, line: LineId) -> Option<(LineId, LineId)> {
+        let (&first, &last) = self.runs.range(..=line).next_back()?;
+        (line <= last).then_some((first, last))
+    }
 }
 
 impl Graph {
@@ -173,7 +181,7 @@ impl Graph {
 
     /// Whether a line is known to have no merge on it.
     fn is_plain(&self, line: LineId) -> bool {
-        self.plain.read().unwrap_or_else(PoisonError::into_inner).lines.contains(&line)
+        self.plain.read().unwrap_or_else(PoisonError::into_inner).run_of(line).is_some()
     }
 
     /// A number that grows with every merge.
@@ -181,15 +189,13 @@ impl Graph {
         self.plain.read().unwrap_or_else(PoisonError::into_inner).epoch
     }
 
-    /// Says that a line had no merge on it as of an epoch.
-    fn found_plain(&self, line: LineId, epoch: u64) {
+    /// Says that no line after `below`, up to this one, had a merge on it as of an epoch.
+    fn found_plain(&self, below: Option<LineId>, line: LineId, epoch: u64) {
         let mut plain = self.plain.write().unwrap_or_else(PoisonError::into_inner);
-        // A merge that was written meanwhile may be on this very line.
+        // A merge that was written meanwhile may be on one of them.
         if plain.epoch == epoch {
-            if plain.lines.len() >= CACHED_LINES {
-                plain.lines.clear();
-            }
-            plain.lines.insert(line);
+            let last = plain.runs.entry(below.map_or(LineId::ROOT, LineId::next)).or_insert(line);
+            *last = line.max(*last);
         }
     }
 
@@ -197,7 +203,15 @@ impl Graph {
     pub(crate) fn merged(&self, line: LineId) {
         let mut plain = self.plain.write().unwrap_or_else(PoisonError::into_inner);
         plain.epoch += 1;
-        plain.lines.remove(&line);
+        if let Some((first, last)) = plain.run_of(line) {
+            plain.runs.remove(&first);
+            if first < line {
+                plain.runs.insert(first, LineId::new(line.get() - 1));
+            }
+            if line < last {
+                plain.runs.insert(line.next(), last);
+            }
+        }
     }
 
     /// Says that a commit was written. The caller holds the commit lock.
@@ -215,7 +229,7 @@ impl Graph {
         *self.tail.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.heads.write().unwrap_or_else(PoisonError::into_inner).clear();
         self.lines.write().unwrap_or_else(PoisonError::into_inner).clear();
-        self.plain.write().unwrap_or_else(PoisonError::into_inner).lines.clear();
+        self.plain.write().unwrap_or_else(PoisonError::into_inner).runs.clear();
         Ok(())
     }
 

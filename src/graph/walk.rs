@@ -333,9 +333,11 @@ impl Graph {
             merges.ended = self.is_plain(line);
             if !merges.ended {
                 walk.rows.seek_for_prev(&keys::merge(line, Seq::MAX));
-                if !walk.rows.current()?.is_some_and(|(key, _)| of_line(key)) {
+                let found = walk.rows.current()?.map(|(key, _)| keys::number_at(key, 1));
+                let found = found.transpose()?.map(LineId::new);
+                if found != Some(line) {
                     merges.ended = true;
-                    self.found_plain(line, walk.epoch);
+                    self.found_plain(found, line, walk.epoch);
                 }
             }
         }

@@ -112,23 +112,53 @@ pub(super) struct Open {
     pub(super) conflicts: BTreeMap<(Seq, Vec<u8>), OpenConflictRecord>,
 }
 
+/// Which conflicts are read with an open merge.
+pub(super) enum Wanted<'w> {
+    None,
+    All,
+    /// Those on some keys that the incoming commit brings at which the merge has stopped.
+    Keys(&'w [&'w [u8]]),
+    /// The same for a range.
+    Range(&'w KeyRange),
+}
+
 impl Open {
-    /// The merge that is open on a branch, with its conflicts on some keys.
-    pub(super) fn load(engine: &Engine, branch: &str, range: &KeyRange) -> Result<Option<Self>> {
+    /// The merge that is open on a branch, with some of its conflicts.
+    pub(super) fn load(engine: &Engine, branch: &str, wanted: Wanted<'_>) -> Result<Option<Self>> {
         let Some(row) = engine.get(Family::State, &keys::open_merge(branch))? else {
             return Ok(None);
         };
         let record: OpenRecord = record::decode("open merge", &row)?;
         let prefix = keys::open_conflicts(branch);
+        let at = Seq::new(record.at);
         let mut conflicts = BTreeMap::new();
-        let mut rows = engine.iter_prefix(Family::State, &prefix);
+        let mut rows = match wanted {
+            Wanted::None => return Ok(Some(Self { record, conflicts })),
+            Wanted::Keys(wanted) => {
+                for key in wanted {
+                    let stored = keys::open_conflict(branch, at, key);
+                    if let Some(row) = engine.get(Family::State, &stored)? {
+                        let one = record::decode("open conflict", &row)?;
+                        conflicts.insert((at, key.to_vec()), one);
+                    }
+                }
+                return Ok(Some(Self { record, conflicts }));
+            }
+            Wanted::All => engine.iter_prefix(Family::State, &prefix),
+            Wanted::Range(range) => {
+                let lower = keys::open_conflict(branch, at, &range.start());
+                let upper = match range.end() {
+                    Some(end) => keys::open_conflict(branch, at, &end),
+                    None => keys::open_conflict(branch, at.next(), &[]),
+                };
+                // RocksDB refuses bounds that cross; such a range is empty.
+                engine.iter(Family::State, &lower, Some(upper.as_slice().max(&lower)))
+            }
+        };
         rows.seek_to_first();
         while let Some((stored, value)) = rows.current()? {
             let (at, key) = keys::open_conflict_parts(stored, &prefix)?;
-            if range.contains(key) {
-                let decoded = record::decode("open conflict", value)?;
-                conflicts.insert((at, key.to_vec()), decoded);
-            }
+            conflicts.insert((at, key.to_vec()), record::decode("open conflict", value)?);
             rows.next();
         }
         Ok(Some(Self { record, conflicts }))

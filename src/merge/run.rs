@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::conflict::{Conflict, MergeAction, Settled, SettledBy};
 use super::driver::Registry;
-use super::open::{self, Open};
+use super::open::{self, Open, Wanted};
 use super::options::{FastForward, MergeOptions, MergeRules, Policy, refused};
 use super::plan::{Planned, Planner};
 use super::report::{MergeChange, MergeOutcome, MergePlan, MergeReport};
@@ -123,7 +123,7 @@ impl Merger<'_> {
     }
 
     fn refuse_second(&self, target: &BranchName) -> Result<()> {
-        match Open::load(self.graph.engine(), target.as_str(), &KeyRange::key([0]))? {
+        match Open::load(self.graph.engine(), target.as_str(), Wanted::None)? {
             None => Ok(()),
             Some(open) => {
                 let open = open.describe(target.clone());

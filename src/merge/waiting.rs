@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::open::{self, Open, OpenConflict, OpenMerge, none_open};
+use super::open::{self, Open, OpenConflict, OpenMerge, Wanted, none_open};
 use super::options::{MergeOptions, Resolved, refused};
 use super::report::MergeReport;
 use super::run::{Job, Merger};
@@ -30,7 +30,7 @@ impl Merger<'_> {
         target: &BranchName,
         options: &CommitOptions,
     ) -> Result<MergeReport> {
-        let open = self.load(target, &KeyRange::all())?;
+        let open = self.load(target, Wanted::All)?;
         let action = open.record.action.into();
         let source = open.record.source.clone();
         let options = MergeOptions::from_record(action, &open.record.options, options);
@@ -42,14 +42,14 @@ impl Merger<'_> {
         )
     }
 
-    fn load(&self, target: &BranchName, range: &KeyRange) -> Result<Open> {
-        Open::load(self.graph.engine(), target.as_str(), range)?.ok_or_else(|| none_open(target))
+    fn load(&self, target: &BranchName, wanted: Wanted<'_>) -> Result<Open> {
+        Open::load(self.graph.engine(), target.as_str(), wanted)?.ok_or_else(|| none_open(target))
     }
 
     /// Forgets the merge that is open on a branch.
     pub(crate) fn abort(&self, publisher: &Publisher, target: &BranchName) -> Result<OpenMerge> {
         publisher.update_state(|| {
-            let open = self.load(target, &KeyRange::all())?;
+            let open = self.load(target, Wanted::All)?;
             let rows = open::difference(target.as_str(), Some(&open), None);
             Ok((rows, open.describe(target.clone())))
         })
@@ -57,13 +57,13 @@ impl Merger<'_> {
 
     /// The rows that forget whatever is open on a branch.
     pub(crate) fn forget(&self, target: &BranchName) -> Result<StateRows> {
-        let open = Open::load(self.graph.engine(), target.as_str(), &KeyRange::all())?;
+        let open = Open::load(self.graph.engine(), target.as_str(), Wanted::All)?;
         Ok(open::difference(target.as_str(), open.as_ref(), None))
     }
 
     /// The merge that is open on a branch.
     pub(crate) fn open_merge(&self, target: &BranchName) -> Result<Option<OpenMerge>> {
-        let open = Open::load(self.graph.engine(), target.as_str(), &KeyRange::all())?;
+        let open = Open::load(self.graph.engine(), target.as_str(), Wanted::All)?;
         Ok(open.map(|open| open.describe(target.clone())))
     }
 
@@ -84,7 +84,7 @@ impl Merger<'_> {
         range: &KeyRange,
     ) -> Result<Vec<OpenConflict>> {
         let engine = self.graph.engine();
-        let open = self.load(target, &KeyRange::all())?;
+        let open = self.load(target, Wanted::All)?;
         let mut all = if Place::from(open.record.ours) == head {
             open.list(engine)?
         } else {
@@ -133,10 +133,21 @@ impl Merger<'_> {
         let by = by.unwrap_or(self.author);
         publisher.update_state(|| {
             let head = publisher.branch_head(target)?;
-            let old = self.load(target, &KeyRange::all())?;
             let mut rows = StateRows::new();
-            let mut new = old.clone();
-            if Place::from(old.record.ours) != head {
+            let mut old = self.load(target, Wanted::None)?;
+            let mut new;
+            if Place::from(old.record.ours) == head {
+                // Only the conflicts in question are read, however many there are.
+                old = match &made {
+                    Made::Range(range, _) => self.load(target, Wanted::Range(range))?,
+                    Made::Keys(all) => {
+                        let keys: Vec<&[u8]> = all.iter().map(|(key, _)| key.as_slice()).collect();
+                        self.load(target, Wanted::Keys(&keys))?
+                    }
+                };
+                new = old.clone();
+            } else {
+                old = self.load(target, Wanted::All)?;
                 new = self.refresh(publisher, target, head, old.clone(), &mut rows)?;
             }
             let count = self.settle(&mut new, &made, by, publisher, &mut rows)?;

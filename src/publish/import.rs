@@ -192,7 +192,8 @@ impl ImportSession<'_> {
             author: new.author,
             message: new.message,
             branch: new.branch,
-            time: self.time(origin.as_ref()),
+            // What is replayed is made now, whatever its original says.
+            time: self.time(origin.as_ref().filter(|_| new.details.is_none())),
             origin,
             further: others,
             remembered: new.remembered,
