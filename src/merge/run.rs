@@ -353,6 +353,9 @@ impl Merger<'_> {
         (source, theirs): (&str, Place),
         options: &MergeOptions,
     ) -> Result<MergePlan> {
+        if options.keep_open {
+            self.refuse_second(target)?;
+        }
         let job = merge_job(target, source, theirs, options);
         self.show(&job, head)
     }

@@ -95,6 +95,9 @@ pub type DriverResult = std::result::Result<Option<Vec<u8>>, String>;
 ///     fn name(&self) -> &str {
 ///         "largest/1"
 ///     }
+///     fn ignores_base(&self) -> bool {
+///         true
+///     }
 ///     fn merge(&self, input: &DriverInput<'_>) -> DriverResult {
 ///         Ok(input.ours.max(input.theirs).map(<[u8]>::to_vec))
 ///     }

@@ -1,4 +1,5 @@
 //! Merging: drivers, tables, laws, real histories.
 
+mod fixtures;
 mod laws;
 mod text;

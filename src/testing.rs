@@ -1,1 +1,0 @@
-//! Scenario files of merge conflicts, and reports of what becomes of them.
