@@ -24,7 +24,7 @@ step() {
     printf '\n%s%d. %s%s\n' "$bold" "$number" "$*" "$plain"
 }
 # Shows a command, runs it, and shows at most so many lines of what it says.
-lines=12
+lines=12 wanted=0
 run() {
     local out word text=""
     for word in "$@"; do
@@ -32,9 +32,13 @@ run() {
         text+=" $word"
     done
     printf '%s$%s%s\n' "$dim" "$text" "$plain"
-    out=$("$@" 2>&1) || { printf '%s\n' "$out"; echo "demo: failed: $*" >&2; exit 1; }
+    local code=0
+    out=$("$@" 2>&1) || code=$?
+    [ "$code" = "$wanted" ] || { printf '%s\n' "$out"; echo "demo: failed: $*" >&2; exit 1; }
     [ -z "$out" ] || printf '%s\n' "$out" | shown
 }
+# The same for a command whose answer is no.
+run_no() { wanted=1 run "$@"; }
 shown() {
     awk -v most="$lines" -v scratch="$scratch/" '
         { at = index($0, scratch) }
@@ -107,5 +111,16 @@ run withy undo
 run withy scan --prefix fruit/
 run withy redo
 run withy ops -n 5
+
+step "A merge: what only one side changed merges by itself, the rest waits"
+run withy put fruit/pear brown -m "The pear is old"
+run withy put fruit/fig ripe -m "A fig" --branch trial
+run_no withy merge trial --dry-run
+run_no withy merge trial
+run_no withy conflicts --verbose
+run withy resolve fruit/pear --value "golden brown"
+run withy merge --continue
+run withy show --name-status
+run withy log --graph --oneline -n 7
 
 printf '\nNext: withy help; docs/guide.md for the library; make test.\n'

@@ -54,7 +54,15 @@ impl KeyPattern {
         key.strip_prefix(self.prefix.as_slice()).is_some_and(|rest| rest.ends_with(&self.suffix))
     }
 
-    pub(crate) fn parts(&self) -> (&[u8], &[u8]) {
+    /// What its keys start with, and what they end with.
+    ///
+    /// # Examples
+    /// ```
+    /// use withy::KeyPattern;
+    /// assert_eq!(KeyPattern::from("notes/*.json").parts(), (&b"notes/"[..], &b".json"[..]));
+    /// ```
+    #[must_use]
+    pub fn parts(&self) -> (&[u8], &[u8]) {
         (&self.prefix, &self.suffix)
     }
 

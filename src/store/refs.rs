@@ -210,10 +210,8 @@ impl Store {
         }
         self.publisher()?.move_refs(None, |plan| {
             let record = plan.refs().branch(name.as_str())?;
-            if self.open_merge(name.as_str())?.is_some() {
-                return Err(open(format!("cannot rename branch {name}")));
-            }
             if name != to {
+                self.refuse_open(&name, "renamed")?;
                 if plan.refs().find_branch(to.as_str())?.is_some() {
                     return Err(taken("branch", to.as_str()));
                 }
@@ -259,6 +257,7 @@ impl Store {
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for `main`, for the active branch, and for a branch with
     /// commits that the one it is checked against does not have, unless forced;
+    /// [`Busy`](ErrorKind::Busy) if a merge is open on it, which force forgets;
     /// [`NotFound`](ErrorKind::NotFound) if there is no such branch. It is still there then.
     pub fn delete_branch(&self, name: &str, options: DeleteOptions) -> Result<()> {
         let name = BranchName::new(name)?;
@@ -286,14 +285,20 @@ impl Store {
                         .with_hint("merge it first, or delete it with force"));
                 }
             }
-            let open_rows = self.merger()?.forget(&name)?;
-            if !open_rows.is_empty() && !options.force {
-                return Err(open(format!("cannot delete branch {name}")));
+            if !options.force {
+                self.refuse_open(&name, "deleted")?;
             }
-            plan.put_rows(&open_rows);
+            plan.put_rows(&self.merger()?.forget(&name)?);
             plan.set_branch(&name, None)?;
             Ok((format!("delete branch {name}"), ()))
         })
+    }
+
+    /// An open merge belongs to its branch by name, and must not come back with another of that name.
+    fn refuse_open(&self, branch: &BranchName, what: &str) -> Result<()> {
+        let Some(open) = self.open_merge(branch.as_str())? else { return Ok(()) };
+        let text = format!("branch {branch} cannot be {what}: a {} is open on it", open.action);
+        Err(Error::new(ErrorKind::Busy, text).with_hint("continue it or abort it first"))
     }
 
     /// Moves a branch to any commit. Nothing is lost: `undo` moves it back.
@@ -455,11 +460,6 @@ impl Store {
     pub fn redo(&self) -> Result<Operation> {
         self.publisher()?.redo(None)
     }
-}
-
-fn open(what: String) -> Error {
-    Error::new(ErrorKind::Busy, format!("{what}: a merge is open on it"))
-        .with_hint("continue the merge or abort it first")
 }
 
 fn no_tag(name: &TagName) -> Error {

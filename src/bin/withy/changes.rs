@@ -31,6 +31,11 @@ pub(crate) struct Style {
 }
 
 impl Style {
+    /// Statistics.
+    pub(crate) fn stat() -> Self {
+        Self { name_only: false, name_status: false, stat: true, unified: 0 }
+    }
+
     /// Whether values do not matter.
     pub(crate) fn is_names(&self) -> bool {
         self.name_only || self.name_status

@@ -3,12 +3,17 @@
 mod app;
 mod changes;
 mod commits;
+mod conflicts;
+mod editor;
 mod fail;
 mod graph;
 mod json;
 mod lines;
+mod merged;
+mod merging;
 mod out;
 mod progress;
+mod resolver;
 mod settings;
 mod text;
 mod transfer;
@@ -47,7 +52,8 @@ Examples:
   withy put pear green
   withy get pear
   withy log --graph
-  withy switch -c topic";
+  withy switch -c topic
+  withy merge topic";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -65,6 +71,12 @@ enum Verb {
     Log(verbs::log::Log),
     Show(verbs::show::Show),
     Diff(verbs::diff::Diff),
+    Merge(verbs::merge::Merge),
+    Conflicts(verbs::conflicts::Conflicts),
+    Resolve(verbs::resolve::Resolve),
+    CherryPick(verbs::cherry_pick::CherryPick),
+    Revert(verbs::revert::Revert),
+    Rebase(verbs::rebase::Rebase),
     Reset(verbs::reset::Reset),
     Restore(verbs::restore::Restore),
     History(verbs::history::History),
@@ -110,6 +122,12 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Log(args) => verbs::log::run(&args, &mut app),
         Verb::Show(args) => verbs::show::run(&args, &mut app),
         Verb::Diff(args) => verbs::diff::run(&args, &mut app),
+        Verb::Merge(args) => verbs::merge::run(args, &mut app),
+        Verb::Conflicts(args) => verbs::conflicts::run(&args, &mut app),
+        Verb::Resolve(args) => verbs::resolve::run(&args, &mut app),
+        Verb::CherryPick(args) => verbs::cherry_pick::run(args, &mut app),
+        Verb::Revert(args) => verbs::revert::run(args, &mut app),
+        Verb::Rebase(args) => verbs::rebase::run(args, &mut app),
         Verb::Reset(args) => verbs::reset::run(&args, &mut app),
         Verb::Restore(args) => verbs::restore::run(args, &mut app),
         Verb::History(args) => verbs::history::run(&args, &mut app),

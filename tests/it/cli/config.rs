@@ -7,15 +7,16 @@ fn cli_7_flags_beat_environment_beats_store_beats_default() {
     Shell::new().session(
         r#"
 $ withy config --list
-author       = ada (environment WITHY_AUTHOR)
-color        = auto (default)
-durability   = sync (default)
-key-format   = text (default)
-max-branches = unlimited (default)
-pager        = less (default)
-store        = DIR/.withy (default)
-value-format = text (default)
-wait         = 0 (default)
+author          = ada (environment WITHY_AUTHOR)
+color           = auto (default)
+durability      = sync (default)
+key-format      = text (default)
+max-branches    = unlimited (default)
+merge-strategy: = manual (default)
+pager           = less (default)
+store           = DIR/.withy (default)
+value-format    = text (default)
+wait            = 0 (default)
 $ withy config durability buffered
 $ withy config author bob
 $ withy config author
@@ -30,6 +31,7 @@ $ withy --wait 2 config --list --json
 {"name":"durability","value":"buffered","source":"store"}
 {"name":"key-format","value":"text","source":"default"}
 {"name":"max-branches","value":"unlimited","source":"default"}
+{"name":"merge-strategy:","value":"manual","source":"default"}
 {"name":"pager","value":"less","source":"default"}
 {"name":"store","value":"DIR/.withy","source":"default"}
 {"name":"value-format","value":"text","source":"default"}
@@ -43,10 +45,12 @@ $ withy config durability never
 ! error: set durability: "never" is no value for durability: use sync or buffered
 [2]
 $ withy config nothing
-[1]
+! error: show nothing: no setting "nothing"
+! hint: the settings are author, color, durability, key-format, max-branches, pager, value-format, wait, store, merge-driver:PATTERN, merge-strategy:PATTERN
+[2]
 $ withy config colour blue
 ! error: change colour: no setting "colour"
-! hint: the settings are author, durability, max-branches
+! hint: the settings are author, durability, max-branches, merge-driver:PATTERN, merge-strategy:PATTERN
 [2]
 $ withy config color never
 ! error: change color: color is not kept in the store
@@ -72,6 +76,64 @@ $ withy config
 }
 
 #[test]
+fn cli_7_drivers_and_strategies_are_kept_per_pattern() {
+    Shell::new().session(
+        r#"
+$ withy config merge-driver:hits/ counter
+$ withy config 'merge-driver:*.json' json/1
+$ withy config 'merge-strategy:cache/*.tmp' theirs
+$ withy config merge-strategy: ours
+$ withy config --list | grep merge-
+merge-driver:*.json        = json (store)
+merge-driver:hits/         = counter (store)
+merge-strategy:            = ours (store)
+merge-strategy:cache/*.tmp = theirs (store)
+$ withy config --list --json | grep merge-
+{"name":"merge-driver:*.json","value":"json","source":"store"}
+{"name":"merge-driver:hits/","value":"counter","source":"store"}
+{"name":"merge-strategy:","value":"ours","source":"store"}
+{"name":"merge-strategy:cache/*.tmp","value":"theirs","source":"store"}
+$ withy config merge-driver:hits/
+counter
+$ withy config merge-strategy:
+ours
+$ withy config merge-strategy: --json
+{"name":"merge-strategy:","value":"ours","source":"store"}
+$ withy config merge-driver:other/
+! merge-driver:other/ is not set
+[1]
+$ withy config merge-driver:hits/ abacus
+! error: set merge-driver:hits/: no merge driver "abacus"
+! hint: the drivers are counter, json, last-write, set, text
+[2]
+$ withy config merge-strategy:hits/ mine
+! error: set merge-strategy:hits/: no merge strategy "mine"
+! hint: the strategies are ours, theirs, manual and fast-forward
+[2]
+$ withy config 'merge-driver:\q' text
+! error: read pattern \q: unknown escape \q; write \\ for a backslash
+[2]
+$ withy config --unset merge-driver:hits/
+$ withy config --unset merge-driver:hits/
+[1]
+$ withy config --unset merge-strategy: && withy config merge-strategy:
+manual
+$ env -u WITHY_AUTHOR withy config author
+! author is not set
+[1]
+$ withy -q branch topic && withy -q put a.json '{"a":1}' && withy -q put cache/1.tmp x && withy -q -b topic put a.json '{"b":2}' && withy -q -b topic put cache/1.tmp y
+$ withy merge topic && withy scan
+[main seq:5 ID] Merge topic into main
+ 0 added, 2 modified, 0 deleted
+ 1 settled by driver json/1
+ 1 settled by strategy theirs
+a.json	{"a":1,"b":2}
+cache/1.tmp	y
+"#,
+    );
+}
+
+#[test]
 fn stat_1_stats_say_what_the_store_holds() {
     Shell::new().session(
         r#"
@@ -85,7 +147,7 @@ branches      2
 tags          1
 keys          1 on the active branch
 $ withy stats --json | sed 's/_bytes":[0-9]*/_bytes":N/g'
-{"store":"DIR/.withy","id":"ID","format":1,"latest":1,"branches":2,"tags":1,"keys":1,"disk_bytes":N,"data_bytes":N}
+{"store":"DIR/.withy","id":"ID","format":1,"latest":1,"branches":2,"tags":1,"keys":1,"open_merges":0,"disk_bytes":N,"data_bytes":N}
 "#,
     );
 }

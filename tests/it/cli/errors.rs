@@ -58,8 +58,8 @@ seq:0 ID (the empty root)
 fn cli_1_wrong_commands_are_usage_errors() {
     Shell::new().session(
         r#"
-$ withy frobnicate
-! error: unrecognized subcommand 'frobnicate'
+$ withy xyzzy
+! error: unrecognized subcommand 'xyzzy'
 !
 ! Usage: withy [OPTIONS] <COMMAND>
 !

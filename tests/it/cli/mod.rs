@@ -6,12 +6,17 @@
 mod branch;
 mod compare;
 mod config;
+mod conflicts;
 mod errors;
 mod feed;
 mod history;
 mod log;
+mod merge;
+mod pick;
 mod pipes;
 mod read;
+mod rebase;
+mod resolve;
 mod tag;
 mod transfer;
 mod undo;
@@ -36,6 +41,15 @@ impl Shell {
         let shell = Self::empty();
         let (text, _) = shell.run("withy --quiet init");
         assert_eq!(text, "", "a fresh store is made in silence");
+        shell
+    }
+
+    /// A directory with a store, after a command line that prints nothing.
+    #[track_caller]
+    pub(crate) fn after(line: &str) -> Self {
+        let shell = Self::new();
+        let (text, _) = shell.run(line);
+        assert_eq!(text, "", "the store is made ready in silence");
         shell
     }
 

@@ -1,14 +1,17 @@
 //! `withy branch`
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use clap::Args;
-use withy::{BranchInfo, BranchOptions, DeleteOptions, Store};
+use withy::{BranchInfo, BranchOptions, DeleteOptions, OpenMerge, Store};
 
-use crate::app::App;
+use crate::app::{App, plural};
 use crate::commits::{self, Names};
+use crate::conflicts::{heading, open_json};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json::Object;
+use crate::merging::describe;
 use crate::out::Paint;
 use crate::text::{escape, glob};
 
@@ -133,9 +136,11 @@ fn tell(app: &App, store: &Store, name: &str, what: &str) -> Result<()> {
 fn show(name: &str, app: &mut App) -> Result<()> {
     let store = app.open_read()?;
     let info = store.branch_info(name).doing(|| format!("show branch {name}"))?;
+    let open = store.open_merge(name).doing(|| format!("show branch {name}"))?;
     let mut out = app.out()?;
     if app.globals.json {
-        out.json(&as_json(&info).done())?;
+        let open = open.as_ref().map(|open| open_json(open).done());
+        out.json(&as_json(&info).with_some("open_merge", open).done())?;
         return out.finish();
     }
     writeln!(out, "branch      {}", out.paint(Paint::Ref, &info.name))?;
@@ -151,31 +156,49 @@ fn show(name: &str, app: &mut App) -> Result<()> {
     if !info.description.is_empty() {
         writeln!(out, "description {}", escape(info.description.as_bytes()))?;
     }
+    if let Some(open) = &open {
+        writeln!(out, "open        {}", heading(open))?;
+    }
     out.finish()
+}
+
+/// What is open, by branch.
+fn open_merges(store: &Store) -> Result<BTreeMap<String, OpenMerge>> {
+    let all = store.open_merges().doing(|| "list what is open".into())?;
+    Ok(all.into_iter().map(|open| (open.target.to_string(), open)).collect())
+}
+
+/// What is said of a branch on which something is open.
+fn note(open: Option<&OpenMerge>) -> String {
+    let Some(open) = open else { return String::new() };
+    format!(" ({} is open, {} left)", describe(open), plural(open.unresolved, "conflict"))
 }
 
 fn list(pattern: &str, verbose: bool, app: &mut App) -> Result<()> {
     let store = app.open_read()?;
     let branches = store.branches().doing(|| "list branches".into())?;
     let branches: Vec<_> = branches.iter().filter(|b| glob(pattern, b.name.as_str())).collect();
+    let open = open_merges(&store)?;
     let mut out = app.paged()?;
     let width = branches.iter().map(|b| b.name.as_str().len()).max().unwrap_or_default();
     for info in branches {
         if app.globals.json {
-            out.json(&as_json(info).done())?;
+            let open = open.get(info.name.as_str()).map(|open| open_json(open).done());
+            out.json(&as_json(info).with_some("open_merge", open).done())?;
             continue;
         }
         let mark = if info.active { '*' } else { ' ' };
         let name = &info.name;
         if !verbose {
             let name = if info.active { out.paint(Paint::Ref, name) } else { name.to_string() };
-            writeln!(out, "{mark} {name}")?;
+            writeln!(out, "{mark} {name}{}", note(open.get(info.name.as_str())))?;
             continue;
         }
         let head = format!("seq:{}", info.head);
         let head = store.commit(&head).doing(|| format!("read commit {head}"))?;
         let head = commits::oneline(&head, &Names::default(), &out);
-        writeln!(out, "{mark} {name:width$} {head}")?;
+        let note = note(open.get(name.as_str()));
+        writeln!(out, "{mark} {name:width$} {head}{note}")?;
     }
     out.finish()
 }

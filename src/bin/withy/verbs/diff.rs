@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 use withy::{DiffOptions, KeyRange, Store};
 
-use crate::app::App;
+use crate::app::{App, plain};
 use crate::changes::{self, Formats, Style};
 use crate::fail::{Doing as _, Failure, Outcome, Result};
 use crate::json::Object;
@@ -15,7 +15,8 @@ use crate::json::Object;
 /// Values that are text are compared line by line, others are shown by length and hash.
 #[derive(Args)]
 #[command(after_help = "\
-With one REV: from it to the head of the branch. What one commit changed: `withy show`.
+With one REV: from it to the head of the branch. `A...B` is what B did since its merge base with A, the
+newest if there are several. What one commit changed: `withy show`.
 
 Examples:
   withy diff main topic
@@ -95,10 +96,16 @@ fn ends(args: &Diff, store: &Store, app: &App) -> Result<(String, String)> {
         let (ours, theirs) = (side(ours)?, side(theirs)?);
         let doing = || format!("compare {ours} and {theirs}");
         let bases = store.merge_base(&ours, &theirs).doing(doing)?;
-        return match bases.as_slice() {
-            [base] => Ok((format!("seq:{base}"), theirs)),
-            _ => Err(Failure::usage(doing(), format!("they have {} merge bases", bases.len()))),
+        let Some(base) = bases.iter().max() else {
+            return Err(Failure::usage(doing(), "they have no merge base"));
         };
+        if bases.len() > 1 {
+            let (ours, theirs, count) = (plain(&ours), plain(&theirs), bases.len());
+            app.deny(&format!(
+                "warning: {ours} and {theirs} have {count} merge bases; compared with the newest, seq:{base}"
+            ));
+        }
+        return Ok((format!("seq:{base}"), theirs));
     }
     match split(one) {
         Some((from, to)) => Ok((app.rev(store, from)?, app.rev(store, to)?)),

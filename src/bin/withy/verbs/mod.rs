@@ -2,8 +2,10 @@
 
 pub(crate) mod apply;
 pub(crate) mod branch;
+pub(crate) mod cherry_pick;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod conflicts;
 pub(crate) mod del;
 pub(crate) mod diff;
 pub(crate) mod export;
@@ -13,11 +15,15 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod log;
+pub(crate) mod merge;
 pub(crate) mod ops;
 pub(crate) mod put;
+pub(crate) mod rebase;
 pub(crate) mod redo;
 pub(crate) mod reset;
+pub(crate) mod resolve;
 pub(crate) mod restore;
+pub(crate) mod revert;
 pub(crate) mod scan;
 pub(crate) mod show;
 pub(crate) mod stats;

@@ -24,6 +24,7 @@ pub(crate) struct Stats {}
 pub(crate) fn run(_: &Stats, app: &mut App) -> Result<Outcome> {
     let store = app.open_read()?;
     let stats = store.stats().doing(|| "count".into())?;
+    let open = store.open_merges().doing(|| "count".into())?.len();
     let path = store.path().display().to_string();
     let disk = disk_use(store.path())?;
     let mut out = app.out()?;
@@ -36,6 +37,7 @@ pub(crate) fn run(_: &Stats, app: &mut App) -> Result<Outcome> {
             .with("branches", stats.branches)
             .with("tags", stats.tags)
             .with("keys", stats.keys)
+            .with("open_merges", open)
             .with("disk_bytes", disk)
             .with("data_bytes", stats.disk_bytes);
         out.json(&object.done())?;
@@ -54,6 +56,9 @@ pub(crate) fn run(_: &Stats, app: &mut App) -> Result<Outcome> {
     ];
     for (name, value) in rows {
         writeln!(out, "{name:13} {value}")?;
+    }
+    if open > 0 {
+        writeln!(out, "{:13} {open}, see `withy conflicts --all`", "open merges")?;
     }
     out.finish()?;
     Ok(Outcome::Done)

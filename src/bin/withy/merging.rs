@@ -1,0 +1,295 @@
+//! What merge, cherry-pick, revert and rebase have in common: options, and the steps of what is open.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use withy::{
+    CommitOptions, ErrorKind, KeyPattern, MergeAction, MergeOptions, OpenMerge, Resolution, Store,
+    Strategy,
+};
+
+use crate::app::App;
+use crate::conflicts;
+use crate::fail::{Doing as _, Failure, Outcome, Result};
+use crate::merged::tell;
+use crate::text::{Format, shorten};
+
+/// How conflicts are settled; what is not said here is as the store's settings say.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Policy {
+    /// Who wins conflicts; `manual`: nobody, they wait; `fast-forward`: nobody, they are refused
+    #[arg(long, short, short_alias = 'X', value_name = "STRATEGY", value_parser = strategies())]
+    strategy: Option<Strategy>,
+    /// Who wins conflicts on keys that start with PREFIX, or match PREFIX*SUFFIX
+    #[arg(long, value_name = "PATTERN=STRATEGY")]
+    strategy_for: Vec<OsString>,
+    /// What merges values of some keys: text, json, counter, set, last-write or none
+    #[arg(long, value_name = "PATTERN=DRIVER")]
+    driver: Vec<OsString>,
+    /// Settle the conflict on a key: ours, theirs, base or delete
+    #[arg(long, value_name = "KEY=SIDE")]
+    resolve: Vec<OsString>,
+    /// Settle the conflict on a key with a value
+    #[arg(long, value_name = "KEY=VALUE")]
+    resolve_value: Vec<OsString>,
+    /// Count what both sides changed alike as a conflict too
+    #[arg(long)]
+    strict: bool,
+    /// Leave nothing open if there are conflicts
+    #[arg(long)]
+    no_open: bool,
+}
+
+/// The names of strategies.
+fn strategies() -> impl TypedValueParser<Value = Strategy> {
+    let names = PossibleValuesParser::new(Strategy::ALL.map(Strategy::name));
+    names.try_map(|name| name.parse::<Strategy>())
+}
+
+impl Policy {
+    /// The options of the library.
+    pub(crate) fn options(&self, message: Option<String>, app: &App) -> Result<MergeOptions> {
+        let mut options = MergeOptions::default().strict(self.strict).keep_open(!self.no_open);
+        if let Some(strategy) = self.strategy {
+            options = options.strategy(strategy);
+        }
+        for rule in &self.strategy_for {
+            let (pattern, name) = halves(rule, "PATTERN=STRATEGY")?;
+            let name = String::from_utf8_lossy(name);
+            let strategy = name.parse::<Strategy>().doing(|| "read --strategy-for".into())?;
+            options = options.strategy_for(read_pattern(pattern, app.key_format()?)?, strategy);
+        }
+        for rule in &self.driver {
+            let (pattern, name) = halves(rule, "PATTERN=DRIVER")?;
+            let pattern = read_pattern(pattern, app.key_format()?)?;
+            options = match name {
+                b"none" => options.no_driver_for(pattern),
+                name => options.driver_for(pattern, String::from_utf8_lossy(name)),
+            };
+        }
+        for one in &self.resolve {
+            let (key, side) = halves(one, "KEY=SIDE")?;
+            let key = read_key(key, app)?;
+            let resolution = match side {
+                b"ours" => Resolution::Ours,
+                b"theirs" => Resolution::Theirs,
+                b"base" => Resolution::Base,
+                b"delete" => Resolution::Delete,
+                other => {
+                    let cause = format!("no side {:?}", String::from_utf8_lossy(other));
+                    return Err(Failure::usage("read --resolve", cause)
+                        .hint("use ours, theirs, base or delete, or --resolve-value KEY=VALUE"));
+                }
+            };
+            options = options.resolve(key, resolution);
+        }
+        for one in &self.resolve_value {
+            let (key, value) = key_and_value(one, app)?;
+            options = options.resolve(key, Resolution::Value(value));
+        }
+        Ok(match message {
+            Some(message) => options.message(message),
+            None => options,
+        })
+    }
+}
+
+/// What stands before and after the last `=`.
+fn halves<'a>(text: &'a OsStr, form: &str) -> Result<(&'a [u8], &'a [u8])> {
+    let bytes = text.as_encoded_bytes();
+    match bytes.iter().rposition(|&b| b == b'=') {
+        Some(at) => Ok((&bytes[..at], &bytes[at + 1..])),
+        None => {
+            let cause = format!("{:?} has no `=`", text.to_string_lossy());
+            Err(Failure::usage(format!("read {form}"), cause))
+        }
+    }
+}
+
+/// A key and a value, parted by the first `=` before which there is a key: base64 has some of its own.
+fn key_and_value(text: &OsStr, app: &App) -> Result<(Vec<u8>, Vec<u8>)> {
+    let bytes = text.as_encoded_bytes();
+    let format = app.key_format()?;
+    for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b == b'=') {
+        if let Ok(key) = format.parse(&bytes[..at]) {
+            let value = app.value_format()?.parse(&bytes[at + 1..]);
+            return Ok((key, value.map_err(|e| Failure::usage("read the value", e))?));
+        }
+    }
+    let cause = format!("{:?} is not a key, `=` and a value", text.to_string_lossy());
+    Err(Failure::usage("read --resolve-value", cause).hint("write an `=` in a key as \\x3d"))
+}
+
+fn read_key(text: &[u8], app: &App) -> Result<Vec<u8>> {
+    let parsed = app.key_format()?.parse(text);
+    parsed.map_err(|e| Failure::usage(format!("read key {}", String::from_utf8_lossy(text)), e))
+}
+
+/// Keys by prefix, or by `PREFIX*SUFFIX`. A star of a key itself is written as an escape.
+pub(crate) fn read_pattern(text: &[u8], format: Format) -> Result<KeyPattern> {
+    let (prefix, suffix) = match text.iter().position(|&b| b == b'*') {
+        Some(star) => (&text[..star], &text[star + 1..]),
+        None => (text, &[][..]),
+    };
+    let parse = |part: &[u8]| {
+        let doing = || format!("read pattern {}", String::from_utf8_lossy(text));
+        format.parse(part).map_err(|e| Failure::usage(doing(), e))
+    };
+    Ok(KeyPattern::new(parse(prefix)?, parse(suffix)?))
+}
+
+/// The pattern, as [`read_pattern`] reads it.
+pub(crate) fn show_pattern(pattern: &KeyPattern) -> String {
+    let (prefix, suffix) = pattern.parts();
+    let show = |part| Format::Text.show(part).replace('*', "\\x2a");
+    match suffix {
+        [] => show(prefix),
+        suffix => format!("{}*{}", show(prefix), show(suffix)),
+    }
+}
+
+/// What to do with what is open.
+#[derive(Args, Clone, Debug)]
+#[group(id = "step", multiple = false)]
+pub(crate) struct Steps {
+    /// Go on when conflicts are settled
+    #[arg(long = "continue")]
+    go_on: bool,
+    /// Give up; the branch is as it was
+    #[arg(long)]
+    abort: bool,
+    /// Say what is open on the branch
+    #[arg(long)]
+    status: bool,
+}
+
+impl Steps {
+    /// Whether this is about something that is open.
+    pub(crate) fn any(&self) -> bool {
+        self.go_on || self.abort || self.status
+    }
+
+    /// Does the step for what is open on the branch.
+    pub(crate) fn run(
+        &self,
+        verb: &str,
+        message: Option<String>,
+        app: &mut App,
+    ) -> Result<Outcome> {
+        if self.status {
+            return status(app);
+        }
+        let store = app.open_write()?;
+        let branch = existing_branch(&store, app)?;
+        let word = if self.abort { "abort" } else { "continue" };
+        let doing = || format!("{word} the {verb} on {branch}");
+        let Some(open) = store.open_merge(&branch).doing(doing)? else {
+            let cause = format!("none is open on {branch}");
+            return Err(
+                Failure::usage(doing(), cause).hint("`withy conflicts --all` lists what is open")
+            );
+        };
+        let own = verb_of(open.action);
+        if own != verb {
+            let cause = format!("what is open is a {own}");
+            return Err(Failure::usage(doing(), cause).hint(format!("use `withy {own} --{word}`")));
+        }
+        if self.abort {
+            let open = store.abort_merge(&branch).doing(doing)?;
+            let object = conflicts::open_json(&open).with("aborted", true);
+            app.say(app.out()?, object, |_| {
+                format!("aborted the {}; {branch} is as it was", describe(&open))
+            })?;
+            return Ok(Outcome::Done);
+        }
+        let mut options = CommitOptions::default();
+        if let Some(message) = message {
+            options = options.message(message);
+        }
+        let report = store.continue_merge(&branch, options).doing(doing)?;
+        tell(app, &store, &open.source, &report, None)
+    }
+}
+
+/// The branch to work on; it has to be there, or what is open on it. An `undo` can take away a branch
+/// only.
+pub(crate) fn existing_branch(store: &Store, app: &App) -> Result<String> {
+    let branch = app.branch(store)?;
+    let doing = || format!("read what is open on {branch}");
+    if store.open_merge(&branch).doing(doing)?.is_none() {
+        store.branch(&branch).doing(doing)?;
+    }
+    Ok(branch)
+}
+
+/// Says what is open on the branch.
+fn status(app: &mut App) -> Result<Outcome> {
+    let store = app.open_read()?;
+    let branch = existing_branch(&store, app)?;
+    let doing = || format!("read what is open on {branch}");
+    let Some(open) = store.open_merge(&branch).doing(doing)? else {
+        app.deny(&format!("nothing is open on {branch}"));
+        return Ok(Outcome::No);
+    };
+    let mut out = app.out()?;
+    if app.globals.json {
+        out.json(&conflicts::open_json(&open).done())?;
+    } else {
+        writeln!(out, "{}", conflicts::heading(&open))?;
+    }
+    out.finish()?;
+    Ok(Outcome::Done)
+}
+
+/// The verb that goes on with an operation.
+pub(crate) fn verb_of(action: MergeAction) -> &'static str {
+    match action {
+        MergeAction::CherryPick => "cherry-pick",
+        MergeAction::Revert => "revert",
+        MergeAction::Rebase => "rebase",
+        _ => "merge",
+    }
+}
+
+/// What is open, in words.
+pub(crate) fn describe(open: &OpenMerge) -> String {
+    title(open.action, &open.source, open.target.as_str())
+}
+
+/// `merge of topic into main`, or what else it is.
+pub(crate) fn title(action: MergeAction, source: &str, target: &str) -> String {
+    let source = shorten(source, 60);
+    match action {
+        MergeAction::Merge | MergeAction::Squash => format!("{action} of {source} into {target}"),
+        MergeAction::Rebase => format!("rebase of {target} onto {source}"),
+        _ => format!("{action} of {source} on {target}"),
+    }
+}
+
+/// The error of a merge, with a hint that fits the command line.
+pub(crate) fn refused(store: &Store, branch: &str, e: withy::Error) -> withy::Error {
+    if e.kind() != ErrorKind::Exists {
+        return e;
+    }
+    let open = store.open_merge(branch).ok().flatten();
+    let verb = open.map_or("merge", |open| verb_of(open.action));
+    e.with_hint(format!(
+        "`withy conflicts` lists its conflicts, `withy {verb} --continue` goes on, \
+         `withy {verb} --abort` gives up"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_reads_back_as_it_is_shown() {
+        for text in ["", "notes/", "*.json", "a/*.b", "a\\x2ab", "\\xff*\\x00", "a*b\\x2ac"] {
+            let pattern = read_pattern(text.as_bytes(), Format::Text).expect("it is a pattern");
+            assert_eq!(show_pattern(&pattern), text, "what is shown can be given again");
+        }
+    }
+}
