@@ -187,14 +187,10 @@ $ withy branch -d topic
 ! error: delete branch topic: cannot delete branch topic: main does not have its commits
 ! hint: `withy branch -D topic` deletes it all the same
 [2]
-$ withy branch -D topic
-! error: delete branch topic: branch topic cannot be deleted: a merge is open on it
-! hint: continue it or abort it first
-[2]
 $ withy branch -m topic other
 ! error: rename branch topic to other: branch topic cannot be renamed: a merge is open on it
 ! hint: continue it or abort it first
-[2]
+[3]
 $ withy -b topic merge --abort
 aborted the merge of main into topic; topic is as it was
 $ withy branch -m topic other

@@ -5,7 +5,7 @@ mod git;
 mod git_damage;
 mod git_names;
 mod git_tree;
-mod real;
+pub(crate) mod real;
 mod rows;
 
 use std::io::Write as _;
@@ -75,7 +75,7 @@ impl Git {
     /// Feeds a stream to `git fast-import`; what git says if it refuses.
     pub(crate) fn import(&self, stream: &[u8]) -> Result<(), String> {
         let mut child = self
-            .command(&["fast-import", "--quiet"])
+            .command(&["fast-import", "--quiet", "--export-marks=marks"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -91,6 +91,11 @@ impl Git {
             return Err(CRASHED.into());
         }
         Err(String::from_utf8_lossy(&done.stderr).lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// What the marks of the imported stream stand for: a line for each, with the id of its commit.
+    pub(crate) fn marks(&self) -> String {
+        std::fs::read_to_string(self.path().join("marks")).expect("the import has written them")
     }
 
     /// What git prints.
@@ -114,14 +119,14 @@ impl Git {
         lines.collect()
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.args(args).current_dir(self.path()).env("GIT_CONFIG_NOSYSTEM", "1");
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env_remove("GIT_DIR");
         command
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 }

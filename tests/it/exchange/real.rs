@@ -16,7 +16,7 @@ const STREAM: &str = "advisories.fast-export.xz";
 const SAMPLE: &str = "advisories.sample.tsv";
 
 /// The stream, unpacked, and the sample; `None`, and a message, where they cannot be had.
-fn data() -> Option<(Vec<u8>, String)> {
+pub(crate) fn data() -> Option<(Vec<u8>, String)> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let dir = std::env::var_os("WITHY_TEST_DATA").map_or(beside, PathBuf::from);
     let (stream, sample) = (dir.join(STREAM), dir.join(SAMPLE));

@@ -1,5 +1,8 @@
 //! Merging: drivers, tables, laws, real histories.
 
 mod fixtures;
+mod kill;
+mod landing;
 mod laws;
+mod real;
 mod text;
