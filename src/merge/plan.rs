@@ -11,7 +11,7 @@ use super::bases::{Base, Folder, From, Value, Views};
 use super::conflict::{Conflict, ConflictSide, Settled, SettledBy};
 use super::driver::DriverInput;
 use super::options::Policy;
-use crate::diff::{Net, net_along, net_changes};
+use crate::diff::{Net, Sides as NetSides, net_along, net_changes};
 use crate::error::Result;
 use crate::graph::{Difference, Graph, Place};
 use crate::id::{Seq, ValueHash};
@@ -160,7 +160,7 @@ impl<'g> Planner<'g> {
         let ours = self.views.view(target.place)?.clone();
         let mut ours = ours.finder(changes.len());
         let mut changes = changes.into_iter().filter(|(_, (before, after))| before != after);
-        let mut group: Vec<(Vec<u8>, (Option<ValueHash>, Option<ValueHash>))> = Vec::new();
+        let mut group: Vec<(Vec<u8>, NetSides)> = Vec::new();
         loop {
             group.clear();
             group.extend(changes.by_ref().take(GROUP));
