@@ -103,6 +103,11 @@ impl Out {
         format!("{style}{text}{style:#}")
     }
 
+    /// Whether there are to be colours.
+    pub(crate) const fn is_colored(&self) -> bool {
+        self.color
+    }
+
     /// One JSON value on a line of its own.
     pub(crate) fn json(&mut self, value: &Value) -> Result<()> {
         Ok(writeln!(self, "{value}")?)

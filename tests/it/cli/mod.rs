@@ -17,6 +17,7 @@ mod pipes;
 mod read;
 mod rebase;
 mod resolve;
+mod resolver;
 mod tag;
 mod transfer;
 mod undo;
