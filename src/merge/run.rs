@@ -112,14 +112,26 @@ impl Merger<'_> {
         };
         let policy = self.policy(job)?;
         let (mut report, landed) = publisher.land(job.target, planning, |head| {
-            if job.options.keep_open && job.open.is_none() {
-                self.refuse_second(job.target)?;
+            match &job.open {
+                Some(open) => self.refuse_changed(job.target, open)?,
+                None if job.options.keep_open => self.refuse_second(job.target)?,
+                None => {}
             }
             self.plan_landing(publisher, job, &policy, head)
         })?;
         report.head = landed.head;
         report.commits = landed.commits;
         Ok(report)
+    }
+
+    /// An open merge was read before the lock was there: others may have settled conflicts since.
+    fn refuse_changed(&self, target: &BranchName, open: &Open) -> Result<()> {
+        let now = Open::load(self.graph.engine(), target.as_str(), Wanted::All)?;
+        if now.as_ref() == Some(open) {
+            return Ok(());
+        }
+        let what = format!("somebody else went on with the merge that is open on {target}");
+        Err(Error::new(ErrorKind::Conflict, what).with_hint("look at its conflicts, then go on"))
     }
 
     fn refuse_second(&self, target: &BranchName) -> Result<()> {

@@ -55,12 +55,6 @@ impl Merger<'_> {
         })
     }
 
-    /// The rows that forget whatever is open on a branch.
-    pub(crate) fn forget(&self, target: &BranchName) -> Result<StateRows> {
-        let open = Open::load(self.graph.engine(), target.as_str(), Wanted::All)?;
-        Ok(open::difference(target.as_str(), open.as_ref(), None))
-    }
-
     /// The merge that is open on a branch.
     pub(crate) fn open_merge(&self, target: &BranchName) -> Result<Option<OpenMerge>> {
         let open = Open::load(self.graph.engine(), target.as_str(), Wanted::All)?;
@@ -88,19 +82,20 @@ impl Merger<'_> {
         let mut all = if Place::from(open.record.ours) == head {
             open.list(engine)?
         } else {
-            self.conflicts_now(target, head, open)?
+            self.conflicts_now(target, head, open)?.0
         };
         all.retain(|one| range.contains(&one.conflict.key));
         Ok(all)
     }
 
-    /// The conflicts as they are after the target has moved.
+    /// The conflicts as they are after the target has moved, and the incoming commit that those which
+    /// are not settled are about.
     fn conflicts_now(
         &self,
         target: &BranchName,
         head: Place,
         open: Open,
-    ) -> Result<Vec<OpenConflict>> {
+    ) -> Result<(Vec<OpenConflict>, Option<Seq>)> {
         let action = open.record.action.into();
         let source = open.record.source.clone();
         let options =
@@ -110,7 +105,8 @@ impl Merger<'_> {
             Job { action, target, source: &source, incoming, options: &options, open: Some(open) };
         let policy = self.policy(&job)?;
         let draft = self.draft(&job, &policy, head)?;
-        let at = draft.report.stopped_at.unwrap_or(head.seq);
+        let stopped_at = draft.report.stopped_at;
+        let at = stopped_at.unwrap_or(head.seq);
         let mut out: Vec<OpenConflict> = Vec::new();
         for (at, conflict) in draft.resolved {
             let resolution = policy.resolution(at, &conflict.key).map(Resolved::describe);
@@ -119,7 +115,7 @@ impl Merger<'_> {
         let unresolved = draft.report.conflicts.into_iter();
         out.extend(unresolved.map(|conflict| OpenConflict { conflict, at, resolution: None }));
         out.sort_by(|a, b| (a.at, &a.conflict.key).cmp(&(b.at, &b.conflict.key)));
-        Ok(out)
+        Ok((out, stopped_at))
     }
 
     /// Settles conflicts of the merge that is open on a branch; says how many.
@@ -168,7 +164,10 @@ impl Merger<'_> {
         let mut new = old.clone();
         new.record.ours = head.into();
         new.conflicts.clear();
-        for one in self.conflicts_now(target, head, old)? {
+        let (conflicts, stopped_at) = self.conflicts_now(target, head, old)?;
+        // Incoming commits come in the order that was asked for, which need not be that of sequences.
+        new.record.at = stopped_at.map_or(new.record.at, Seq::get);
+        for one in conflicts {
             let resolution = match &one.resolution {
                 None => None,
                 Some(made) => {
@@ -176,7 +175,6 @@ impl Merger<'_> {
                     Some(open::write_resolution(&resolved, publisher.blob_threshold(), rows)?)
                 }
             };
-            new.record.at = new.record.at.max(one.at.get());
             let stored = OpenConflictRecord { conflict: (&one.conflict).into(), resolution };
             new.conflicts.insert((one.at, one.conflict.key), stored);
         }

@@ -184,7 +184,8 @@ impl ImportSession<'_> {
                 others.push(place);
             }
         }
-        let decided = self.decided(first, &others, &new.changes)?;
+        let merged: Vec<Place> = others.iter().chain(&new.remembered).copied().collect();
+        let decided = self.decided(first, &merged, &new.changes)?;
         let mut set = WriteSet::default();
         let (line, head) = self.line_for(&mut set, first)?;
         let origin = new.origin.map(OriginRecord::from);
@@ -214,8 +215,8 @@ impl ImportSession<'_> {
         Ok(seq)
     }
 
-    /// The keys that a merge decided against a further parent: changed there and not on the first
-    /// parent's side alone, and not taken over. A later merge must know of them.
+    /// The keys that a merge decided against what it merged, a further parent or not: changed there
+    /// and not on the first parent's side alone, and not taken over. A later merge must know of them.
     fn decided(
         &self,
         first: Place,

@@ -1,11 +1,11 @@
 //! Moves of refs: branches, tags and the active branch, each step of them one atomic write with its
 //! entry in the operation log.
 
-use super::land::StateRows;
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{Publisher, Writer};
 use crate::engine::WriteSet;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::merge::OpenRecord;
 use crate::format::refs::{
     BranchRecord, OpKind, OperationRecord, RefEdit, RefName, RefState, TagRecord, meta, pin,
 };
@@ -113,11 +113,6 @@ impl<'p> MovePlan<'p> {
         self.publisher.graph.write_due_blocks(&mut self.set)
     }
 
-    /// Rows to write along.
-    pub(crate) fn put_rows(&mut self, rows: &StateRows) {
-        self.publisher.put_rows(&mut self.set, rows);
-    }
-
     /// Sets a branch, or removes it.
     pub(crate) fn set_branch(
         &mut self,
@@ -139,7 +134,10 @@ impl<'p> MovePlan<'p> {
                 check_text("creator", &record.creator, MAX_AUTHOR_LEN)?;
                 engine.put(&mut self.set, Family::Refs, &key, &record::encode(record));
             }
-            None => engine.delete(&mut self.set, Family::Refs, &key),
+            None => {
+                engine.delete(&mut self.set, Family::Refs, &key);
+                self.drop_open_merge(name.as_str())?;
+            }
         }
         let state = |plan: &Self, record: BranchRecord| -> Result<RefState> {
             let head = plan.head_of(LineId::new(record.line))?;
@@ -148,6 +146,26 @@ impl<'p> MovePlan<'p> {
         let before = before.map(|b| state(self, (*b).clone())).transpose()?;
         let after = after.map(|a| state(self, a)).transpose()?;
         self.edits.push(RefEdit { name: RefName::Branch(name.to_string()), before, after });
+        Ok(())
+    }
+
+    /// Drops the merge that is open on a branch: what is made under the name later has no part in it.
+    fn drop_open_merge(&mut self, branch: &str) -> Result<()> {
+        let engine = self.publisher.engine();
+        let key = keys::open_merge(branch);
+        let Some(row) = engine.get(Family::State, &key)? else { return Ok(()) };
+        let open: OpenRecord = record::decode("open merge", &row)?;
+        engine.delete(&mut self.set, Family::State, &key);
+        for at in open.theirs.iter().chain([&open.ours]) {
+            let pin = keys::pin(Seq::new(at.seq), pin::MERGE, branch.as_bytes());
+            engine.delete(&mut self.set, Family::Refs, &pin);
+        }
+        let mut rows = engine.iter_prefix(Family::State, &keys::open_conflicts(branch));
+        rows.seek_to_first();
+        while let Some((stored, _)) = rows.current()? {
+            engine.delete(&mut self.set, Family::State, stored);
+            rows.next();
+        }
         Ok(())
     }
 

@@ -252,7 +252,8 @@ impl Store {
         })
     }
 
-    /// Deletes a branch. Branches made from it keep what they see; `undo` brings it back.
+    /// Deletes a branch, and the merge that is open on it. Branches made from it keep what they see;
+    /// `undo` brings it back, without the merge.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) for `main`, for the active branch, and for a branch with
@@ -288,7 +289,6 @@ impl Store {
             if !options.force {
                 self.refuse_open(&name, "deleted")?;
             }
-            plan.put_rows(&self.merger()?.forget(&name)?);
             plan.set_branch(&name, None)?;
             Ok((format!("delete branch {name}"), ()))
         })

@@ -4,5 +4,8 @@ mod fixtures;
 mod kill;
 mod landing;
 mod laws;
+mod model;
+mod open;
 mod real;
+mod table;
 mod text;
