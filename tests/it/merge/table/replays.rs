@@ -265,3 +265,22 @@ fn merge_9_what_a_rebased_merge_decided_is_known_to_later_merges() {
     must_merge(store, "topic", "other", MergeOptions::default());
     assert_eq!(rows(&topic), rows(&other), "the same both ways");
 }
+
+/// Both sides merged the other's old commit and decided for themselves; `main` then decided again. No
+/// commit that `topic` does not have changes the key: only the merges know.
+#[test]
+fn merge_9_what_a_merge_decided_without_a_change_is_known_to_later_merges() {
+    let table = Table::new();
+    let store = &table.store;
+    let main = store.main().expect("main");
+    let topic = must_branch(store, "topic", "main");
+    let ours = || MergeOptions::default().strategy(Strategy::Ours);
+    let p = must_put(&main, "d", "main");
+    let q = must_put(&topic, "d", "topic");
+    must_merge(store, "topic", &format!("seq:{p}"), ours());
+    must_merge(store, "main", &format!("seq:{q}"), ours());
+    must_merge(store, "main", "topic", ours());
+    must_put(&topic, "unrelated", "1");
+    must_merge(store, "topic", "main", MergeOptions::default().strategy(Strategy::FastForward));
+    assert_eq!(must_get(&topic, "d").as_deref(), Some("main"), "as main settled it last");
+}
