@@ -49,12 +49,12 @@ impl Side {
 /// Why a walker is at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    /// It goes on to where the line forked.
-    Fork,
     /// It goes on to the further parents of the merge here.
     Merge,
     /// It comes to the line, from a commit that both sides reach or not.
     Arrive { common: bool },
+    /// It goes on to where the line forked.
+    Fork,
 }
 
 type Walker = (Seq, LineId, Side, Event);
@@ -64,7 +64,9 @@ struct Walk<'e> {
     rows: Rows<'e>,
     /// Of the lines without merges, before `rows` was opened.
     epoch: u64,
-    heap: BinaryHeap<Walker>,
+    /// At one place, walkers of both sides arrive before one goes on to what was merged there: else it
+    /// would go alone, and all the way.
+    heap: BinaryHeap<(Seq, Event, LineId, Side)>,
     reach: BTreeMap<(LineId, Side), Seq>,
     /// Arrivals from a common commit, at the place in `reach`.
     dominated: BTreeMap<(LineId, Side), bool>,
@@ -102,7 +104,7 @@ impl<'e> Walk<'e> {
     }
 
     fn push(&mut self, (seq, line, side, event): Walker) {
-        self.heap.push((seq, line, side, event));
+        self.heap.push((seq, event, line, side));
         if !self.reaches(line, side.other(), seq) {
             self.alone.entry((line, side)).or_default().push(seq);
             self.alone_count += 1;
@@ -110,14 +112,14 @@ impl<'e> Walk<'e> {
     }
 
     fn pop(&mut self) -> Option<Walker> {
-        let walker = self.heap.pop()?;
-        if let Some(places) = self.alone.get_mut(&(walker.1, walker.2))
-            && let Some(at) = places.iter().position(|seq| *seq == walker.0)
+        let (seq, event, line, side) = self.heap.pop()?;
+        if let Some(places) = self.alone.get_mut(&(line, side))
+            && let Some(at) = places.iter().position(|place| *place == seq)
         {
             places.swap_remove(at);
             self.alone_count -= 1;
         }
-        Some(walker)
+        Some((seq, line, side, event))
     }
 
     /// Comes to a line; false if the side has been there, as high or higher.

@@ -119,9 +119,16 @@ impl Merger<'_> {
         if draft.report.outcome == MergeOutcome::Conflicts {
             return Ok(draft);
         }
-        draft.report.outcome = MergeOutcome::Committed;
-        draft.body =
-            if commits.is_empty() { Body::Move(onto) } else { Body::Sequence(onto, commits) };
+        if commits.is_empty() {
+            // Nothing is left to be replayed.
+            draft.report.outcome = MergeOutcome::FastForward;
+            draft.report.fast_forward = true;
+            draft.report.changes = None;
+            draft.body = Body::Move(onto);
+        } else {
+            draft.report.outcome = MergeOutcome::Committed;
+            draft.body = Body::Sequence(onto, commits);
+        }
         Ok(draft)
     }
 

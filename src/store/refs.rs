@@ -201,8 +201,8 @@ impl Store {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), [`Exists`](ErrorKind::Exists), or
-    /// [`Invalid`](ErrorKind::Invalid) for the new name or for `main`, which keeps its name;
-    /// [`Busy`](ErrorKind::Busy) if a merge is open on it.
+    /// [`Invalid`](ErrorKind::Invalid) for the new name, for `main`, which keeps its name, and while a
+    /// merge is open on the branch.
     pub fn rename_branch(&self, name: &str, to: &str) -> Result<()> {
         let (name, to) = (BranchName::new(name)?, BranchName::new(to)?);
         if name == BranchName::main() {
@@ -256,9 +256,8 @@ impl Store {
     /// `undo` brings it back, without the merge.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) for `main`, for the active branch, and for a branch with
-    /// commits that the one it is checked against does not have, unless forced;
-    /// [`Busy`](ErrorKind::Busy) if a merge is open on it, which force forgets;
+    /// [`Invalid`](ErrorKind::Invalid) for `main`, for the active branch, and, unless forced, for a
+    /// branch with commits that the one it is checked against does not have, or with an open merge;
     /// [`NotFound`](ErrorKind::NotFound) if there is no such branch. It is still there then.
     pub fn delete_branch(&self, name: &str, options: DeleteOptions) -> Result<()> {
         let name = BranchName::new(name)?;
@@ -298,7 +297,7 @@ impl Store {
     fn refuse_open(&self, branch: &BranchName, what: &str) -> Result<()> {
         let Some(open) = self.open_merge(branch.as_str())? else { return Ok(()) };
         let text = format!("branch {branch} cannot be {what}: a {} is open on it", open.action);
-        Err(Error::new(ErrorKind::Busy, text).with_hint("continue it or abort it first"))
+        Err(Error::new(ErrorKind::Invalid, text).with_hint("continue it or abort it first"))
     }
 
     /// Moves a branch to any commit. Nothing is lost: `undo` moves it back.

@@ -150,6 +150,12 @@ where
 
     fn merge(&self, input: &DriverInput<'_>) -> DriverResult {
         match (input.ours, input.theirs) {
+            // A side that changed nothing yields, whatever the closure thinks of it.
+            (Some(side), Some(changed)) | (Some(changed), Some(side))
+                if input.base == Some(side) =>
+            {
+                Ok(Some(changed.to_vec()))
+            }
             (Some(ours), Some(theirs)) => (self.merge)(input.base, ours, theirs).map(Some),
             _ => Err("one side deleted the key".into()),
         }

@@ -190,7 +190,7 @@ $ withy branch -d topic
 $ withy branch -m topic other
 ! error: rename branch topic to other: branch topic cannot be renamed: a merge is open on it
 ! hint: continue it or abort it first
-[3]
+[2]
 $ withy -b topic merge --abort
 aborted the merge of main into topic; topic is as it was
 $ withy branch -m topic other
@@ -212,7 +212,6 @@ $ withy -q -b topic merge main
 $ withy undo -n 3 -q && withy branch
 * main
 $ withy conflicts --all
-no merge is open
 $ withy -b topic merge --abort
 ! error: read what is open on topic: no branch "topic"
 ! hint: `withy branch` lists the branches

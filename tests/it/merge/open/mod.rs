@@ -416,7 +416,7 @@ fn merge_7_a_branch_with_an_open_merge_is_not_renamed() {
     must_open(&store, "work", "topic");
     let listed = conflicts(&store, "work");
     let refused = store.rename_branch("work", "done").expect_err("a merge is open");
-    assert_eq!(refused.kind(), ErrorKind::Busy, "it is to be finished first");
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "it is to be finished first");
     assert_eq!(conflicts(&store, "work"), listed, "all is as it was");
     resolve_all(&store, "work", Resolution::Ours);
     must_finish(&store, "work");
