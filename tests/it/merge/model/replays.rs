@@ -188,7 +188,11 @@ impl World {
         if expected.stopped_at.is_some() {
             return;
         }
-        assert_eq!(report.outcome, MergeOutcome::Committed, "the outcome");
+        let outcome = match expected.made.is_empty() {
+            true => MergeOutcome::FastForward,
+            false => MergeOutcome::Committed,
+        };
+        assert_eq!(report.outcome, outcome, "the outcome");
         self.sequence(&branch, onto, expected, &report);
     }
 }

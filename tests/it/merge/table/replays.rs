@@ -196,6 +196,8 @@ fn merge_11_a_rebase_replays_each_commit_on_any_side() {
                 (_, (_, false)) => MergeOutcome::UpToDate,
                 (_, (false, true)) => MergeOutcome::FastForward,
                 (true, _) => MergeOutcome::Conflicts,
+                // Nothing is left to be replayed: the branch moves.
+                (false, _) if made == 0 => MergeOutcome::FastForward,
                 (false, _) => MergeOutcome::Committed,
             };
             assert_eq!(report.outcome, outcome, "{what}: the outcome");
