@@ -42,6 +42,8 @@ pub(crate) type Details = Box<(MergeRecord, Vec<SettledRecord>)>;
 pub(super) enum New<'a> {
     Deleted,
     Value(&'a [u8]),
+    /// A value whose hash is known.
+    Hashed(&'a [u8], ValueHash),
     /// A large value that the store has already.
     Blob {
         hash: ValueHash,
@@ -54,11 +56,13 @@ impl<'a> New<'a> {
         value.map_or(Self::Deleted, Self::Value)
     }
 
-    pub(super) fn row(row: Option<&'a ScanRow>) -> Self {
-        match row {
-            None => Self::Deleted,
-            Some(ScanRow::Inline(value)) => Self::Value(value),
-            Some(ScanRow::Blob { hash, len }) => Self::Blob { hash: *hash, len: *len },
+    /// A stored value with this hash.
+    pub(super) fn row(row: Option<&'a ScanRow>, hash: Option<ValueHash>) -> Self {
+        match (row, hash) {
+            (None, _) => Self::Deleted,
+            (Some(ScanRow::Inline(value)), Some(hash)) => Self::Hashed(value, hash),
+            (Some(ScanRow::Inline(value)), None) => Self::Value(value),
+            (Some(ScanRow::Blob { hash, len }), _) => Self::Blob { hash: *hash, len: *len },
         }
     }
 
@@ -67,11 +71,12 @@ impl<'a> New<'a> {
         let Some(old) = old else { return Ok(!matches!(self, Self::Deleted)) };
         Ok(match (self, old.read()?.1) {
             (Self::Deleted, cell) => cell.is_present(),
-            (Self::Value(_) | Self::Blob { .. }, Cell::Deleted) => true,
-            (Self::Value(value), Cell::Inline(now)) => *value != now,
+            (Self::Value(_) | Self::Hashed(..) | Self::Blob { .. }, Cell::Deleted) => true,
+            (Self::Value(value) | Self::Hashed(value, _), Cell::Inline(now)) => *value != now,
             (Self::Value(value), Cell::Blob { hash, len }) => {
                 value.len() as u64 != len || ValueHash::of(value) != hash
             }
+            (Self::Hashed(_, hash), Cell::Blob { hash: now, .. }) => *hash != now,
             (Self::Blob { hash, .. }, cell) => cell.hash() != Some(*hash),
         })
     }
@@ -327,23 +332,31 @@ impl<'p> RowWriter<'p> {
         let (cell, hash) = match new {
             New::Deleted => (Cell::Deleted, None),
             New::Blob { hash, len } => (Cell::Blob { hash, len }, Some(hash)),
-            New::Value(value) => {
-                let hash = ValueHash::of(value);
-                let cell = if value.len() >= self.threshold {
-                    if self.blobs.insert(hash) {
-                        put_blob(self.engine, set, &hash, value)?;
-                    }
-                    Cell::Blob { hash, len: value.len() as u64 }
-                } else {
-                    Cell::Inline(value)
-                };
-                (cell, Some(hash))
-            }
+            New::Value(value) => self.cell(set, value, ValueHash::of(value))?,
+            New::Hashed(value, hash) => self.cell(set, value, hash)?,
         };
         keys::head_into(self.line, key, &mut self.key);
         cell.write_head(self.seq, &mut self.row);
         self.engine.put(set, Family::Head, &self.key, &self.row);
         Ok(hash)
+    }
+}
+
+impl RowWriter<'_> {
+    /// A value as it is stored: in the row, or once under its hash.
+    fn cell<'v>(
+        &mut self,
+        set: &mut WriteSet,
+        value: &'v [u8],
+        hash: ValueHash,
+    ) -> Result<(Cell<'v>, Option<ValueHash>)> {
+        if value.len() < self.threshold {
+            return Ok((Cell::Inline(value), Some(hash)));
+        }
+        if self.blobs.insert(hash) {
+            put_blob(self.engine, set, &hash, value)?;
+        }
+        Ok((Cell::Blob { hash, len: value.len() as u64 }, Some(hash)))
     }
 }
 

@@ -169,7 +169,9 @@ impl<'s> Load<'s> {
         let cell = match new {
             New::Deleted => Cell::Deleted,
             New::Blob { hash, len } => Cell::Blob { hash, len },
-            New::Value(value) if value.len() >= self.publisher.settings.blob_threshold => {
+            New::Value(value) | New::Hashed(value, _)
+                if value.len() >= self.publisher.settings.blob_threshold =>
+            {
                 let hash = ValueHash::of(value);
                 if self.seen_blobs.insert(hash) {
                     put_blob(self.publisher.engine(), &mut self.blobs, &hash, value)?;
@@ -179,9 +181,12 @@ impl<'s> Load<'s> {
                 }
                 Cell::Blob { hash, len: value.len() as u64 }
             }
-            New::Value(value) => Cell::Inline(value),
+            New::Value(value) | New::Hashed(value, _) => Cell::Inline(value),
         };
-        let after = cell.hash();
+        let after = match new {
+            New::Hashed(_, hash) => Some(hash),
+            New::Deleted | New::Value(_) | New::Blob { .. } => cell.hash(),
+        };
         if let Some(hash) = &after {
             self.sum.add(key, hash);
             self.keys += 1;

@@ -297,7 +297,8 @@ impl ImportSession<'_> {
         let mut values = Values::new(&views, edits.len());
         for group in edits.chunks(GROUP) {
             for (edit, row) in group.iter().zip(values.read(group)?) {
-                load.edit(&edit.key, New::row(row.as_ref()), edit.before)?;
+                let new = New::row(row.as_ref(), edit.after.hash());
+                load.edit(&edit.key, new, edit.before)?;
             }
         }
         let loaded = load

@@ -12,12 +12,12 @@ use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::planned::{After, PlannedEdit};
 use super::{CommitOptions, MovePlan, Publisher, Writer};
 use crate::engine::WriteSet;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 use crate::format::refs::{BranchRecord, OpKind};
 use crate::graph::{Graph, Head, Origin, Place};
 use crate::id::{LineId, Seq};
-use crate::kv::Durability;
+use crate::kv::{Durability, show_key};
 use crate::name::BranchName;
 use crate::view::{Finder, ScanRow, View};
 
@@ -162,11 +162,19 @@ impl<'v> Values<'v> {
             let Some(finder) = self.finders.get_mut(&place) else { continue };
             let keys: Vec<&[u8]> = wanted.iter().map(|&i| group[i].key.as_slice()).collect();
             for (i, row) in wanted.into_iter().zip(finder.cells(&keys, ScanRow::of)?) {
-                out[i] = row;
+                // The log says that it is there; taking its absence for a deletion would lose it.
+                out[i] = Some(row.ok_or_else(|| lost(place, &group[i].key))?);
             }
         }
         Ok(out)
     }
+}
+
+fn lost(place: Place, key: &[u8]) -> Error {
+    let what =
+        format!("commit {} has no value for {}, though its log says so", place.seq, show_key(key));
+    Error::new(ErrorKind::Corrupt, what)
+        .with_hint("the store is damaged; keep a copy of it and restore a backup")
 }
 
 impl Publisher {
@@ -335,7 +343,7 @@ impl Publisher {
             .into_iter();
             for (edit, row) in group.iter().zip(values.read(group)?) {
                 let old = replaced.next().flatten();
-                let new = New::row(row.as_ref());
+                let new = New::row(row.as_ref(), edit.after.hash());
                 build.replace(&mut set, &edit.key, new, old.as_ref(), edit.before)?;
             }
             if set.size() > MANY_BYTES {
