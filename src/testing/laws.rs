@@ -141,10 +141,11 @@ impl Laws<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU8, Ordering};
 
     use super::check_driver_laws;
-    use crate::merge::{driver_fn, drivers};
+    use crate::merge::{DriverInput, DriverResult, MergeDriver, driver_fn, drivers};
 
     #[test]
     fn the_drivers_that_withy_brings_keep_them() {
@@ -157,6 +158,18 @@ mod tests {
         ];
         for (driver, samples) in samples {
             check_driver_laws(&*driver, samples).expect("it keeps them");
+        }
+    }
+
+    /// Asks no base, and does not say so.
+    struct Largest;
+
+    impl MergeDriver for Largest {
+        fn name(&self) -> &str {
+            "largest/1"
+        }
+        fn merge(&self, input: &DriverInput<'_>) -> DriverResult {
+            Ok(input.ours.max(input.theirs).map(<[u8]>::to_vec))
         }
     }
 
@@ -178,7 +191,7 @@ mod tests {
                 "changing the sides over must change nothing",
             ),
             (
-                driver_fn("largest/1", |_, ours, theirs| Ok(ours.max(theirs).to_vec())),
+                Arc::new(Largest) as Arc<dyn MergeDriver>,
                 "a side that has the base's value must yield",
             ),
             (
