@@ -42,7 +42,7 @@ it: setup ## Unit, integration and documentation tests
 	@$(CARGO) test --release --locked $(ASSERTED)
 
 doc: setup ## Build the documentation of the library
-	@export RUSTDOCFLAGS="-D warnings"; $(CARGO) doc --release --locked --no-deps --lib
+	@export RUSTDOCFLAGS="-D warnings"; $(CARGO) doc --release --locked --no-deps --lib --features testing
 
 bench: setup ## Measure the limits against RocksDB; options in BENCH
 	@$(CARGO) bench --locked --bench limits -- $(BENCH)
