@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::conflict::Conflict;
-use super::driver::{MergeDriver, Registry};
+use super::driver::{MergeDriver, NO_DRIVER, Registry};
 use super::open::OpenResolution;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -261,7 +261,7 @@ impl MergeOptions {
 pub struct MergeRules {
     /// Who decides conflicts of which keys.
     pub strategies: Vec<(KeyPattern, Strategy)>,
-    /// Which driver merges values of which keys, by its name without version.
+    /// Which driver merges values of which keys, by its name without version; `none` for none.
     pub drivers: Vec<(KeyPattern, String)>,
 }
 
@@ -352,7 +352,11 @@ impl Policy {
         }
         for (pattern, name) in &rules.drivers {
             if options.drivers.iter().all(|(own, _)| own != pattern) {
-                drivers.push((pattern.clone(), Some(registry.find(name)?.clone())));
+                let driver = match name.as_str() {
+                    NO_DRIVER => None,
+                    name => Some(registry.find(name)?.clone()),
+                };
+                drivers.push((pattern.clone(), driver));
             }
         }
         // A strategy given for the whole merge goes before what the store says of some keys.

@@ -40,9 +40,9 @@ impl Merger<'_> {
         let found = found.ok_or_else(|| {
             let seq = commit.seq;
             let text = match count {
-                0 => format!("commit {seq} is the root, which changes nothing"),
-                1 => format!("commit {seq} has one parent, there is no parent {number}"),
-                _ => format!("commit {seq} has {count} parents, there is no parent {number}"),
+                0 => format!("seq:{seq} is the root, which changes nothing"),
+                1 => format!("seq:{seq} has one parent, there is no parent {number}"),
+                _ => format!("seq:{seq} has {count} parents, there is no parent {number}"),
             };
             Error::new(ErrorKind::Invalid, text)
         })?;
@@ -189,7 +189,7 @@ impl Merger<'_> {
                 if !own_message {
                     let subject = header.message.lines().next().unwrap_or_default();
                     let id = header.commit_id();
-                    options.message = format!("Revert {subject:?}\n\nThis reverts commit {id}.");
+                    options.message = format!("Revert \"{subject}\"\n\nThis reverts commit {id}.");
                 }
             }
             _ => {

@@ -338,10 +338,28 @@ impl Store {
         }
     }
 
-    /// Sets which driver merges values of some keys, for all merges from now on; `None` for none.
+    /// Sets which driver merges values of some keys, for all merges from now on: `none` so that none does,
+    /// whatever is set for more keys; `None` to take the rule back.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if the driver is not known; nothing is changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::MergeOptions;
+    /// store.set_merge_driver("n", Some("counter"))?;
+    /// store.set_merge_driver("nut", Some("none"))?;
+    /// # let topic = store.create_branch("topic", "main", Default::default())?;
+    /// for key in ["n1", "nut"] {
+    ///     topic.put(key, "1")?;
+    ///     store.main()?.put(key, "2")?;
+    /// }
+    /// let report = store.merge("main", "topic", MergeOptions::default())?;
+    /// assert_eq!((report.settled.len(), report.conflicts[0].key.as_slice()), (1, &b"nut"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_merge_driver(
         &self,
         keys: impl Into<KeyPattern>,

@@ -117,6 +117,14 @@ fn read(lines: &mut Lines<'_>) -> Result<(Vec<String>, Vec<Step>), String> {
         let number = lines.number;
         let mut what = header(inner)?;
         body(lines, &mut what)?;
+        if let What::Commit { branch, from: None, changes } = &what
+            && changes.is_empty()
+            && !["base", "ours", "theirs"].contains(&branch.as_str())
+        {
+            return Err(format!(
+                "[{branch}] changes nothing; a branch without changes is `[{branch} from REV]`"
+            ));
+        }
         steps.push(Step { line: number, what });
     }
     if steps.is_empty() {
@@ -257,6 +265,10 @@ mod tests {
             ("[ours]\n= 1\n", "2: expected a word"),
             ("[ours]\nk = \"a\n", "2: no closing quote"),
             ("[reset ours to base]\nk = 1\n", "2: nothing can be said of a reset"),
+            (
+                "[base]\na = 1\n[mrege]\n",
+                "3: [mrege] changes nothing; a branch without changes is `[mrege from REV]`",
+            ),
             ("[merge]\nstrict = yes\nstrict = no\n", "3: strict is set twice"),
             ("[merge]\nstrict = perhaps\n", "2: strict is yes or no, not `perhaps`"),
             ("[merge]\ncolour = red\n", "2: nothing is called `colour` here"),

@@ -238,6 +238,9 @@ pub(crate) struct Registry {
     by_name: BTreeMap<String, Arc<dyn MergeDriver>>,
 }
 
+/// The name, in settings, for keys that no driver merges.
+pub(crate) const NO_DRIVER: &str = "none";
+
 /// `counter` of `counter/1`.
 fn plain(name: &str) -> &str {
     name.split_once('/').map_or(name, |(plain, _)| plain)
@@ -252,6 +255,9 @@ impl Registry {
 
     /// The name of a known driver, without version.
     pub(crate) fn plain_name(&self, name: &str) -> Result<String> {
+        if name == NO_DRIVER {
+            return Ok(name.to_owned());
+        }
         self.find(name).map(|driver| plain(driver.name()).to_owned())
     }
 
