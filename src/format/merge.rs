@@ -81,6 +81,8 @@ pub(crate) struct ConflictRecord {
     pub(crate) theirs: SideRecord,
     /// The driver that could not merge the values, and why.
     pub(crate) refused: Option<(String, String)>,
+    /// Values of sides that no commit has.
+    pub(crate) made: Vec<Vec<u8>>,
 }
 
 /// By what a key was settled.
@@ -223,10 +225,11 @@ pub(super) mod tests {
             ours: SideRecord { hash: Some([2; 32]), at: Some(300) },
             theirs: SideRecord { hash: None, at: Some(9) },
             refused: Some(("text/1".into(), "no".into())),
+            made: vec![b"m".to_vec()],
         }
     }
 
-    const CONFLICT_TAIL: &[u8] = b"\x01\xFB\x2C\x01\x00\x01\x09\x01\x06text/1\x02no";
+    const CONFLICT_TAIL: &[u8] = b"\x01\xFB\x2C\x01\x00\x01\x09\x01\x06text/1\x02no\x01\x01m";
 
     fn conflict_bytes() -> Vec<u8> {
         let mut out = vec![1, 1, 1];

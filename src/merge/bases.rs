@@ -202,6 +202,10 @@ impl<'g> Folder<'g> {
                 .written_at(ours_at.unwrap_or(Seq::ROOT), theirs_at.unwrap_or(Seq::ROOT));
             if let Ok(made) = driver.merge(&input) {
                 let hash = made.as_deref().map(ValueHash::of);
+                // A value that a commit has keeps its commit: `last-write` asks for that.
+                if let Some(side) = [before, &next].into_iter().find(|side| side.hash == hash) {
+                    return Ok(Base::Known(side.clone()));
+                }
                 return Ok(Base::Known(Value { hash, from: From::Made(made.map(Arc::from)) }));
             }
         }

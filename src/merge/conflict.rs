@@ -15,8 +15,8 @@ use crate::sides::{ConflictKind, Resolution, Strategy};
 pub struct ConflictSide {
     /// Hash of its value; `None` if the key is absent.
     pub hash: Option<ValueHash>,
-    /// The commit that gave it the value, or deleted it; `None` if it never had one, or if the value
-    /// was merged from several bases.
+    /// The commit that gave it the value, or deleted it; `None` if it never had one, or if no commit
+    /// has the value: it was merged from several bases, or made by a step before in a sequence.
     pub at: Option<Seq>,
 }
 
@@ -56,6 +56,9 @@ pub struct Conflict {
     pub theirs: ConflictSide,
     /// The driver that could not merge the values, and why.
     pub refused: Option<(String, String)>,
+    /// Values of sides that no commit has: those that were merged from several bases, or made by a step
+    /// before in a sequence.
+    pub(crate) made: Vec<Vec<u8>>,
 }
 
 impl Conflict {
@@ -281,6 +284,7 @@ impl From<&Conflict> for ConflictRecord {
             ours: conflict.ours.into(),
             theirs: conflict.theirs.into(),
             refused: conflict.refused.clone(),
+            made: conflict.made.clone(),
         }
     }
 }
@@ -294,6 +298,7 @@ impl Conflict {
             ours: record.ours.into(),
             theirs: record.theirs.into(),
             refused: record.refused,
+            made: record.made,
         }
     }
 }
@@ -307,12 +312,9 @@ impl From<&Settled> for SettledRecord {
                 ByRecord::Resolution { choice: choice_code(taken), by: by.clone() }
             }
         };
-        Self {
-            key: settled.conflict.key.clone(),
-            conflict: (&settled.conflict).into(),
-            by,
-            result: raw(settled.result),
-        }
+        // What a commit says of itself is kept for good, so it holds hashes, not values.
+        let conflict = ConflictRecord { made: Vec::new(), ..(&settled.conflict).into() };
+        Self { key: settled.conflict.key.clone(), conflict, by, result: raw(settled.result) }
     }
 }
 

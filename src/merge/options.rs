@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::merge::RulesRecord;
 use crate::id::Seq;
 use crate::kv::{check_key, check_value, show_key};
-use crate::publish::CommitOptions;
+use crate::publish::{CommitOptions, MAX_AUTHOR_LEN, check_text};
 use crate::sides::{Resolution, Strategy};
 
 /// Which keys a rule of a merge is for: those that start with a prefix and, if it has one, end with a
@@ -350,24 +350,28 @@ impl Policy {
             let driver = name.as_deref().map(|name| registry.find(name).cloned()).transpose()?;
             drivers.push((pattern.clone(), driver));
         }
-        for (pattern, name) in &rules.drivers {
-            if options.drivers.iter().all(|(own, _)| own != pattern) {
-                let driver = match name.as_str() {
-                    NO_DRIVER => None,
-                    name => Some(registry.find(name)?.clone()),
-                };
-                drivers.push((pattern.clone(), driver));
-            }
-        }
-        // A strategy given for the whole merge goes before what the store says of some keys.
-        let whole = KeyPattern::default();
-        let stored = rules.strategies.iter().find(|(pattern, _)| *pattern == whole);
-        if options.strategy.is_none() {
-            strategies.extend(rules.strategies.iter().cloned());
-        }
         strategies.sort_by_key(|(pattern, _)| pattern.rank());
         drivers.sort_by_key(|(pattern, _)| pattern.rank());
+        // What the store says comes behind all that is said here, however long its prefix.
+        let mut stored_drivers = Vec::new();
+        for (pattern, name) in &rules.drivers {
+            let driver = match name.as_str() {
+                NO_DRIVER => None,
+                name => Some(registry.find(name)?.clone()),
+            };
+            stored_drivers.push((pattern.clone(), driver));
+        }
+        stored_drivers.sort_by_key(|(pattern, _)| pattern.rank());
+        drivers.extend(stored_drivers);
+        if options.strategy.is_none() {
+            let mut stored = rules.strategies.clone();
+            stored.sort_by_key(|(pattern, _)| pattern.rank());
+            strategies.extend(stored);
+        }
+        let whole = KeyPattern::default();
+        let stored = rules.strategies.iter().find(|(pattern, _)| *pattern == whole);
         let by = options.commit.author.as_deref().unwrap_or(author);
+        check_text("author", by, MAX_AUTHOR_LEN)?;
         let mut given = BTreeMap::new();
         let mut twice = Vec::new();
         for (key, resolution, made_for) in &options.resolutions {

@@ -59,6 +59,8 @@ pub(crate) struct Planner<'g> {
     folder: Folder<'g>,
     /// The incoming commit.
     pub(super) at: Seq,
+    /// Whether a change that is there already has been made already, and is not made twice.
+    pub(super) repeats: bool,
 }
 
 /// One key in a merge.
@@ -74,7 +76,7 @@ struct Case<'k> {
 impl<'g> Planner<'g> {
     pub(crate) fn new(graph: &'g Arc<Graph>, policy: &'g Policy) -> Self {
         let (views, folder) = (Views::new(graph), Folder::new(graph, policy));
-        Self { graph, policy, views, folder, at: Seq::ROOT }
+        Self { graph, policy, views, folder, at: Seq::ROOT, repeats: false }
     }
 
     /// Plans the merge of one commit into another.
@@ -313,7 +315,7 @@ impl<'g> Planner<'g> {
                 Ok(())
             }
             Verdict::Same if !self.policy.strict => {
-                if self.policy.adds_up(case.key) {
+                if self.policy.adds_up(case.key) && !self.repeats {
                     let conflict = self.conflict(&case)?;
                     if let Some(Ok((name, made))) = self.drive(&case, &conflict)? {
                         let after = made.map_or(After::Deleted, After::made);
@@ -421,9 +423,15 @@ impl<'g> Planner<'g> {
         };
         let bases = case.base.values().iter().map(&mut side).collect::<Result<Vec<_>>>()?;
         let (ours, theirs) = (side(&case.ours)?, side(&case.theirs)?);
+        let all = case.base.values().iter().chain([&case.ours, &case.theirs]);
+        let made = all.filter_map(|value| match &value.from {
+            From::Made(made) => made.as_deref().map(<[u8]>::to_vec),
+            From::View(_) => None,
+        });
+        let made = made.collect();
         let in_a_base = bases.iter().any(|base| base.hash.is_some());
         let kind = ConflictKind::of(in_a_base, ours.hash.is_some(), theirs.hash.is_some());
-        Ok(Conflict { key: case.key.to_vec(), kind, bases, ours, theirs, refused: None })
+        Ok(Conflict { key: case.key.to_vec(), kind, bases, ours, theirs, refused: None, made })
     }
 
     /// The changes from one commit to another, whatever way they lie.

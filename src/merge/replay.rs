@@ -3,16 +3,22 @@
 //! A sequence is planned whole before anything of it is written: each step sees what the steps before
 //! it have planned. So it lands as one, or stops with nothing but conflicts.
 
+use std::collections::BTreeSet;
+
 use super::conflict::MergeAction;
 use super::options::Policy;
 use super::plan::{Overlay, Planner, Target};
 use super::report::{MergeOutcome, MergeReport};
 use super::run::{Body, Draft, Job, Merger};
+use crate::diff::Net;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::Header;
 use crate::graph::{Commit, Place};
 use crate::id::{LineId, Seq};
 use crate::publish::MergeCommit;
+
+/// So much of the first line of a message stands in the message of its revert.
+const SUBJECT_CHARS: usize = 200;
 
 /// One commit to be replayed.
 struct Step {
@@ -24,6 +30,8 @@ struct Step {
     theirs: Place,
     /// What the commit merged, to be remembered by what becomes of it.
     remembered: Vec<Place>,
+    /// Commits that it merged and that what it is replayed on has already.
+    there: Vec<Place>,
 }
 
 fn parent(header: &Header, number: usize) -> Option<Place> {
@@ -50,11 +58,17 @@ impl Merger<'_> {
             MergeAction::Revert => (commit, found),
             _ => (found, commit),
         };
-        Ok(Step { commit, header, base, theirs, remembered: Vec::new() })
+        let (remembered, there) = (Vec::new(), Vec::new());
+        Ok(Step { commit, header, base, theirs, remembered, there })
     }
 
     /// Picks or reverts commits, one after the other.
     pub(super) fn draft_picks(&self, job: &Job<'_>, policy: &Policy, head: Place) -> Result<Draft> {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = job.incoming.iter().find(|place| !seen.insert(**place)) {
+            let what = format!("seq:{} is given twice", twice.seq);
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
         let steps: Vec<Step> = job
             .incoming
             .iter()
@@ -109,9 +123,11 @@ impl Merger<'_> {
         for place in commits {
             let mut step = self.step(MergeAction::Rebase, place, None)?;
             for other in self.graph.merged_by(place)? {
-                if !self.graph.is_ancestor(other, onto)? {
+                let common = self.graph.difference(other, onto)?.bases;
+                if common != [other] {
                     step.remembered.push(other);
                 }
+                step.there.extend(common);
             }
             steps.push(step);
         }
@@ -146,9 +162,13 @@ impl Merger<'_> {
         let mut out = Vec::new();
         let single = steps.len() == 1;
         for step in steps {
-            let changes = planner.changes(step.base, step.theirs)?;
+            let mut changes = planner.changes(step.base, step.theirs)?;
             let was_empty = changes.is_empty();
+            for &there in &step.there {
+                self.leave_out(&mut planner, step.base, there, &mut changes)?;
+            }
             planner.at = step.commit.seq;
+            planner.repeats = job.action != MergeAction::Rebase;
             let target = Target { place: onto, own: Some(&written) };
             let mut planned = planner.apply(changes, step.base, step.theirs, target, None)?;
             if job.action != MergeAction::Rebase {
@@ -178,6 +198,30 @@ impl Merger<'_> {
         Ok(out)
     }
 
+    /// Leaves out what a merge took over from a commit that is there already: what merging that commit
+    /// gives by itself, and what the commit has where somebody had to decide.
+    fn leave_out(
+        &self,
+        planner: &mut Planner<'_>,
+        first: Place,
+        there: Place,
+        changes: &mut Net,
+    ) -> Result<()> {
+        let difference = self.graph.difference(first, there)?;
+        if difference.only_second.is_empty() {
+            return Ok(());
+        }
+        let taken = planner.merge(first, there, &difference)?;
+        let edits = taken.edits.into_iter().map(|edit| (edit.key, edit.after.hash()));
+        let disputed = taken.conflicts.into_iter().map(|one| (one.key, one.theirs.hash));
+        for (key, hash) in edits.chain(disputed) {
+            if changes.get(&key).is_some_and(|(_, after)| *after == hash) {
+                changes.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
     /// What is said of the commit that a step makes.
     fn replayed(&self, job: &Job<'_>, step: &Step, single: bool) -> MergeCommit {
         let header = &step.header;
@@ -188,6 +232,7 @@ impl Merger<'_> {
             MergeAction::Revert => {
                 if !own_message {
                     let subject = header.message.lines().next().unwrap_or_default();
+                    let subject: String = subject.chars().take(SUBJECT_CHARS).collect();
                     let id = header.commit_id();
                     options.message = format!("Revert \"{subject}\"\n\nThis reverts commit {id}.");
                 }

@@ -55,6 +55,8 @@ pub(super) struct Draft {
     pub(super) ambiguous: Vec<Vec<u8>>,
     /// Conflicts that resolutions have settled, with the incoming commit that brought them.
     pub(super) resolved: Vec<(Seq, Conflict)>,
+    /// The incoming commits that it has come to.
+    pub(super) visited: BTreeSet<Seq>,
 }
 
 pub(super) enum Body {
@@ -75,14 +77,18 @@ impl Draft {
             stale: Vec::new(),
             ambiguous: Vec::new(),
             resolved: Vec::new(),
+            visited: BTreeSet::new(),
         }
     }
 
     /// Takes over what a plan says, but for its edits.
     pub(super) fn add(&mut self, at: Seq, planned: &mut Planned) {
+        self.visited.insert(at);
         let by_hand = |one: &&Settled| matches!(one.by, SettledBy::Resolution { .. });
         let resolved = planned.settled.iter().filter(by_hand);
         self.resolved.extend(resolved.map(|one| (at, one.conflict.clone())));
+        // Only conflicts that may be looked at again carry values.
+        planned.settled.iter_mut().for_each(|one| one.conflict.made.clear());
         self.report.add(planned);
         self.used.append(&mut planned.used);
         self.stale.append(&mut planned.stale);
@@ -210,6 +216,12 @@ impl Merger<'_> {
             let one = OpenConflictRecord { conflict: conflict.into(), resolution: Some(made) };
             conflicts.insert((*at, conflict.key.clone()), one);
         }
+        // Steps that are not reached this time keep what was settled for them.
+        for (place, one) in job.open.iter().flat_map(|open| &open.conflicts) {
+            if one.resolution.is_some() && !draft.visited.contains(&place.0) {
+                conflicts.insert(place.clone(), one.clone());
+            }
+        }
         let (creator, created) = match &job.open {
             Some(open) => (open.record.creator.clone(), open.record.created),
             None => {
@@ -252,7 +264,9 @@ impl Merger<'_> {
         }
         let unused: Vec<_> =
             policy.given.keys().filter(|key| !used.contains(*key)).cloned().collect();
-        if !unused.is_empty() && (draft.report.stopped_at.is_none() || job.incoming.len() == 1) {
+        // What a sequence has not come to yet may still need them.
+        let sequence = !matches!(job.action, MergeAction::Merge | MergeAction::Squash);
+        if !unused.is_empty() && !(sequence && draft.report.stopped_at.is_some()) {
             return Err(refused(unused, "there is a resolution, but no conflict"));
         }
         Ok(draft)
@@ -282,6 +296,10 @@ impl Merger<'_> {
             draft.report.changes = None;
             draft.body = Body::Move(theirs);
             return Ok(draft);
+        }
+        if job.options.fast_forward == FastForward::Only && job.action == MergeAction::Squash {
+            let what = "a squash makes a commit, so it is never a fast-forward";
+            return Err(Error::new(ErrorKind::Precondition, what).with_hint("demand one of the two"));
         }
         if job.options.fast_forward == FastForward::Only {
             let what = format!("{} has moved since it parted from {}", job.target, job.source);

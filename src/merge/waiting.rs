@@ -12,7 +12,7 @@ use crate::graph::Place;
 use crate::id::Seq;
 use crate::kv::{KeyRange, check_key};
 use crate::name::BranchName;
-use crate::publish::{CommitOptions, Publisher, StateRows};
+use crate::publish::{CommitOptions, MAX_AUTHOR_LEN, Publisher, StateRows, check_text};
 use crate::sides::Resolution;
 
 /// Resolutions for conflicts of an open merge.
@@ -95,7 +95,7 @@ impl Merger<'_> {
         target: &BranchName,
         head: Place,
         open: Open,
-    ) -> Result<(Vec<OpenConflict>, Option<Seq>)> {
+    ) -> Result<(Vec<OpenConflict>, Option<Seq>, BTreeSet<Seq>)> {
         let action = open.record.action.into();
         let source = open.record.source.clone();
         let options =
@@ -115,7 +115,7 @@ impl Merger<'_> {
         let unresolved = draft.report.conflicts.into_iter();
         out.extend(unresolved.map(|conflict| OpenConflict { conflict, at, resolution: None }));
         out.sort_by(|a, b| (a.at, &a.conflict.key).cmp(&(b.at, &b.conflict.key)));
-        Ok((out, stopped_at))
+        Ok((out, stopped_at, draft.visited))
     }
 
     /// Settles conflicts of the merge that is open on a branch; says how many.
@@ -127,6 +127,7 @@ impl Merger<'_> {
         by: Option<&str>,
     ) -> Result<u64> {
         let by = by.unwrap_or(self.author);
+        check_text("author", by, MAX_AUTHOR_LEN)?;
         publisher.update_state(|| {
             let head = publisher.branch_head(target)?;
             let mut rows = StateRows::new();
@@ -164,7 +165,13 @@ impl Merger<'_> {
         let mut new = old.clone();
         new.record.ours = head.into();
         new.conflicts.clear();
-        let (conflicts, stopped_at) = self.conflicts_now(target, head, old)?;
+        let (conflicts, stopped_at, visited) = self.conflicts_now(target, head, old.clone())?;
+        // Steps that are not reached now keep what was settled for them.
+        let kept = |place: &(Seq, Vec<u8>), one: &OpenConflictRecord| {
+            one.resolution.is_some() && !visited.contains(&place.0)
+        };
+        let later = old.conflicts.into_iter().filter(|(place, one)| kept(place, one));
+        new.conflicts.extend(later);
         // Incoming commits come in the order that was asked for, which need not be that of sequences.
         new.record.at = stopped_at.map_or(new.record.at, Seq::get);
         for one in conflicts {

@@ -65,6 +65,8 @@ pub(crate) struct ImportedTag {
 pub(crate) struct ImportRefs {
     /// Rows to write along.
     pub(crate) rows: StateRows,
+    /// Who does it; the store's author if nobody is named.
+    pub(crate) author: Option<String>,
     /// Branches to make, or to move if `replace` is set.
     pub(crate) branches: Vec<(BranchName, Seq)>,
     /// Tags to make, or to move if `replace` is set.
@@ -284,7 +286,7 @@ impl ImportSession<'_> {
         self.end_bulk(set, line, base.head(), loaded, meta).map(Some)
     }
 
-    /// Adds one commit of planned changes, as [`bulk`](Self::bulk) does; some must be no deletion.
+    /// Adds one commit of planned changes, as [`bulk`](Self::bulk) does.
     pub(super) fn bulk_merge(&mut self, branch: &str, commit: &mut MergeCommit) -> Result<Seq> {
         let base = View::new(&self.publisher.graph, commit.target)?;
         let mut set = WriteSet::default();
@@ -417,7 +419,7 @@ impl ImportSession<'_> {
         }
         // Nothing of a large import is left for the next open to read.
         let indexed = plan.index()?;
-        let author = publisher.settings.author.clone();
+        let author = refs.author.unwrap_or_else(|| publisher.settings.author.clone());
         let written = plan.write_since(OpKind::Do, &author, self.what.clone(), self.before)?;
         if indexed {
             publisher.graph.indexed();

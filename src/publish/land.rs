@@ -280,10 +280,10 @@ impl Publisher {
                 stopped(to.seq)
             }
             Landing::Commit(commit, rows) => {
-                self.land_commit(writer, branch, *commit, rows, what)?
+                self.land_commit(writer, branch, *commit, rows, (what, author))?
             }
             Landing::Sequence(onto, commits, rows) => {
-                self.land_sequence(writer, branch, onto, commits, rows, &what)?
+                self.land_sequence(writer, branch, (onto, commits), rows, (what, author))?
             }
         };
         Ok((told, landed))
@@ -295,11 +295,11 @@ impl Publisher {
         branch: &BranchName,
         mut commit: MergeCommit,
         rows: StateRows,
-        what: String,
+        said: (String, Option<String>),
     ) -> Result<Landed> {
         let writer = &mut *guard;
         let Some((mut set, ready)) = self.build_merge(writer, branch, &mut commit)? else {
-            return self.land_bulk(guard, branch, commit, rows, &what);
+            return self.land_bulk(guard, branch, commit, rows, said);
         };
         self.put_rows(&mut set, &rows);
         let indexed = self.graph.write_due_blocks(&mut set)?;
@@ -363,12 +363,13 @@ impl Publisher {
         branch: &BranchName,
         mut commit: MergeCommit,
         rows: StateRows,
-        what: &str,
+        (what, author): (String, Option<String>),
     ) -> Result<Landed> {
-        let mut session = self.import_locked(writer, what)?;
+        let mut session = self.import_locked(writer, &what)?;
         let seq = session.bulk_merge(branch.as_str(), &mut commit)?;
         let branches = vec![(branch.clone(), seq)];
-        session.finish(ImportRefs { branches, replace: true, rows, ..ImportRefs::default() })?;
+        let tags = Vec::new();
+        session.finish(ImportRefs { rows, author, branches, tags, replace: true })?;
         Ok(Landed { commits: vec![seq], head: seq })
     }
 
@@ -377,12 +378,11 @@ impl Publisher {
         &self,
         writer: MutexGuard<'_, Writer>,
         branch: &BranchName,
-        onto: Place,
-        commits: Vec<MergeCommit>,
+        (onto, commits): (Place, Vec<MergeCommit>),
         rows: StateRows,
-        what: &str,
+        (what, author): (String, Option<String>),
     ) -> Result<Landed> {
-        let mut session = self.import_locked(writer, what)?;
+        let mut session = self.import_locked(writer, &what)?;
         let mut made = Vec::new();
         let mut parent = onto.seq;
         for commit in commits {
@@ -409,7 +409,8 @@ impl Publisher {
             made.push(parent);
         }
         let branches = vec![(branch.clone(), parent)];
-        session.finish(ImportRefs { branches, replace: true, rows, ..ImportRefs::default() })?;
+        let tags = Vec::new();
+        session.finish(ImportRefs { rows, author, branches, tags, replace: true })?;
         Ok(Landed { commits: made, head: parent })
     }
 

@@ -29,6 +29,7 @@ pub(crate) use land::{Landing, MergeCommit, Plan, Planning, StateRows};
 pub(crate) use layers::MAX_LAYERS;
 pub(crate) use moves::MovePlan;
 pub use options::{CommitOptions, Committed};
+pub(crate) use options::{MAX_AUTHOR_LEN, check_text};
 pub(crate) use planned::{After, PlannedEdit};
 
 use crate::clock::{Clock, Deadline};

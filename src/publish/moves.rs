@@ -224,7 +224,15 @@ impl<'p> MovePlan<'p> {
     /// line that starts where it was.
     pub(super) fn put_back(&mut self, name: &RefName, state: Option<&RefState>) -> Result<()> {
         match (name, state) {
-            (RefName::Branch(name), None) => self.set_branch(&BranchName::new(name)?, None),
+            (RefName::Branch(name), None) => {
+                // It would go with the branch, and with it what people have settled.
+                if self.publisher.engine().get(Family::State, &keys::open_merge(name))?.is_some() {
+                    let what = format!("cannot take back branch {name}: a merge is open on it");
+                    return Err(Error::new(ErrorKind::Invalid, what)
+                        .with_hint("continue it or abort it first"));
+                }
+                self.set_branch(&BranchName::new(name)?, None)
+            }
             (RefName::Branch(name), Some(RefState::Branch(record, head))) => {
                 let line = LineId::new(record.line);
                 let mut record = record.clone();

@@ -6,7 +6,7 @@ use crate::format::merge::RulesRecord;
 use crate::format::refs::meta;
 use crate::format::{Family, record};
 use crate::graph::Place;
-use crate::id::LineId;
+use crate::id::{LineId, ValueHash};
 use crate::kv::KeyRange;
 use crate::merge::{
     Conflict, ConflictSide, KeyPattern, Made, MergeAction, MergeDetails, MergeOptions, MergePlan,
@@ -308,8 +308,9 @@ impl Store {
     /// The value of one side of a conflict; `None` if the key is absent there.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the value was merged from several bases, so that no commit
-    /// has it; [`Io`](ErrorKind::Io) or [`Corrupt`](ErrorKind::Corrupt) if the store cannot be read.
+    /// [`NotFound`](ErrorKind::NotFound) for a conflict of the past, as [`merge_details`](Self::merge_details)
+    /// gives them, if no commit has the value: it was merged from several bases, or made by a step before;
+    /// [`Io`](ErrorKind::Io) or [`Corrupt`](ErrorKind::Corrupt) if the store cannot be read.
     pub fn conflict_value(
         &self,
         conflict: &Conflict,
@@ -320,10 +321,12 @@ impl Store {
             (Some(_), Some(at)) => {
                 View::new(self.graph(), self.graph().place(at)?)?.get(&conflict.key)
             }
-            (Some(_), None) => Err(Error::new(
-                ErrorKind::NotFound,
-                "the value was merged from several bases, no commit has it",
-            )),
+            (Some(hash), None) => {
+                let made = conflict.made.iter().find(|made| ValueHash::of(made) == hash);
+                made.cloned().map(Some).ok_or_else(|| {
+                    Error::new(ErrorKind::NotFound, "no commit has the value: a merge made it")
+                })
+            }
         }
     }
 

@@ -197,7 +197,7 @@ impl OpenOptions {
             None => graph.latest(),
         };
         let refs = Arc::new(Refs::new(engine));
-        Ok(self.store(graph, refs, None, fixed, &stored))
+        self.store(graph, refs, None, fixed, &stored)
     }
 
     fn open_to_write(&self, path: &Path, found: Found) -> Result<Store> {
@@ -232,7 +232,7 @@ impl OpenOptions {
             settings,
         )?;
         let fixed = graph.latest();
-        Ok(self.store(graph, refs, Some(Arc::new(publisher)), fixed, &stored))
+        self.store(graph, refs, Some(Arc::new(publisher)), fixed, &stored)
     }
 
     /// What is given here goes before what the store says, and that before the defaults.
@@ -260,10 +260,11 @@ impl OpenOptions {
         publisher: Option<Arc<Publisher>>,
         fixed: Seq,
         stored: &StoreRecord,
-    ) -> Store {
+    ) -> Result<Store> {
+        let drivers = Registry::new(&self.drivers)?;
         let overlays = publisher.as_ref().map(Overlays::start);
         let (clock, id) = (Arc::clone(&self.clock), StoreId(stored.id));
-        Store {
+        Ok(Store {
             inner: Arc::new(Inner {
                 _overlays: overlays,
                 graph,
@@ -272,9 +273,9 @@ impl OpenOptions {
                 publisher,
                 fixed,
                 id,
-                drivers: Registry::new(&self.drivers),
+                drivers,
             }),
-        }
+        })
     }
 }
 

@@ -81,6 +81,8 @@ pub type DriverResult = std::result::Result<Option<Vec<u8>>, String>;
 
 /// Merges values of keys that both sides changed.
 ///
+/// It may be asked while the commit lock is held, so it must not write to the store.
+///
 /// Results must depend on the input alone. Unless [`directional`](Self::directional) says otherwise,
 /// changing the sides over must not change the result, and a side that has the base's value must yield.
 ///
@@ -247,10 +249,24 @@ fn plain(name: &str) -> &str {
 }
 
 impl Registry {
-    pub(crate) fn new(own: &[Arc<dyn MergeDriver>]) -> Self {
+    /// Refuses a driver whose name has no version.
+    pub(crate) fn new(own: &[Arc<dyn MergeDriver>]) -> Result<Self> {
+        for driver in own {
+            let name = driver.name();
+            let whole = name.split_once('/').is_some_and(|(plain, version)| {
+                !plain.is_empty() && !version.is_empty() && plain != NO_DRIVER && name.len() <= 256
+            });
+            if !whole {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!("{name:?} is no name for a driver"),
+                )
+                .with_hint("a name and a version, such as counter/1"));
+            }
+        }
         let all = drivers::all().into_iter().chain(own.iter().cloned());
         let by_name = all.map(|driver| (plain(driver.name()).to_owned(), driver)).collect();
-        Self { by_name }
+        Ok(Self { by_name })
     }
 
     /// The name of a known driver, without version.

@@ -1,6 +1,7 @@
 //! Merging: drivers, tables, laws, real histories.
 
 mod fixtures;
+mod found;
 mod kill;
 mod landing;
 mod laws;

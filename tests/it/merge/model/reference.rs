@@ -317,10 +317,13 @@ impl Dag {
         onto: &Map,
         (from, to): (usize, usize),
         policy: &Policy,
+        without: &BTreeSet<Vec<u8>>,
     ) -> ThreeWay {
         let mut keys: BTreeSet<Vec<u8>> = onto.keys().cloned().collect();
         keys.extend(self.content(from).keys().cloned());
         keys.extend(self.content(to).keys().cloned());
-        three_way(&keys, onto, self.content(to), policy, |key| Base::One(self.cell(from, key)))
+        three_way(&keys, onto, self.content(to), policy, |key| {
+            Base::One(self.cell(if without.contains(key) { to } else { from }, key))
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! Cherry-picks, reverts and rebases, each step held against the reference.
 
+use std::collections::BTreeSet;
+
 use withy::{ErrorKind, MergeAction, MergeOutcome, MergeReport};
 
 use super::merges::{hash, simple, simple_settled, wanted};
@@ -13,6 +15,8 @@ struct Step {
     /// The changes are those from here to there.
     changes: (usize, usize),
     remembered: Vec<usize>,
+    /// What it merged, as far as it is there already.
+    there: Vec<usize>,
 }
 
 /// What a sequence of steps must come to.
@@ -29,8 +33,16 @@ impl World {
         let mut out = Replayed::default();
         let mut content = self.dag.content(onto).clone();
         for step in steps {
-            let plan = self.dag.applied(&content, step.changes, policy);
             let (from, to) = step.changes;
+            let mut taken = BTreeSet::new();
+            for &there in step.there.iter().filter(|&&there| !self.dag.reaches(from, there)) {
+                let plan = self.dag.merged(from, there, policy);
+                let merged = plan.changes.into_iter().map(|(key, _, after)| (key, after));
+                let disputed = plan.open.into_iter().map(|dispute| (dispute.key, dispute.theirs));
+                let as_there = merged.chain(disputed).filter(|(k, v)| self.dag.cell(to, k) == *v);
+                taken.extend(as_there.map(|(key, _)| key));
+            }
+            let plan = self.dag.applied(&content, step.changes, policy, &taken);
             let was_empty = self.dag.content(from) == self.dag.content(to);
             let changed = !plan.changes.is_empty();
             let open = !plan.open.is_empty();
@@ -87,7 +99,7 @@ impl World {
                 MergeAction::Revert => (commit, parent),
                 _ => (parent, commit),
             };
-            steps.push(Step { commit, changes, remembered: Vec::new() });
+            steps.push(Step { commit, changes, remembered: Vec::new(), there: Vec::new() });
         }
         if let ([_], true) = (steps.as_slice(), self.rng.bool()) {
             let plan = self.replayed(onto, &steps, &policy);
@@ -180,7 +192,9 @@ impl World {
                 let node = &self.dag.nodes[commit];
                 let merged = node.parents[1..].iter().chain(&node.remembered).copied();
                 let remembered = merged.filter(|&at| !self.dag.reaches(onto, at)).collect();
-                Step { commit, changes: (node.parents[0], commit), remembered }
+                let merged = node.parents[1..].iter().chain(&node.remembered);
+                let there = merged.flat_map(|&at| self.dag.bases(&[at], onto)).collect();
+                Step { commit, changes: (node.parents[0], commit), remembered, there }
             })
             .collect();
         let expected = self.replayed(onto, &steps, &policy);
