@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use withy::{
-    Conflict, ConflictKind, ConflictSide, ErrorKind, MergeAction, OpenConflict, OpenMerge, Seq,
-    Store,
+    Conflict, ConflictKind, ConflictSide, ErrorKind, MergeAction, OpenConflict, OpenMerge,
+    Resolution, Seq, Store,
 };
 
 use crate::app::plural;
@@ -71,6 +71,18 @@ pub(crate) fn heading(open: &OpenMerge) -> String {
     };
     let (left, done) = (plural(open.unresolved, "conflict"), open.resolved);
     format!("{}{at} (begun {}{by}): {left} left, {done} settled", describe(open), open.created)
+}
+
+/// A note that the branch has moved since the conflicts were found.
+pub(crate) fn moved(store: &Store, open: &OpenMerge) -> Option<String> {
+    let branch = open.target.as_str();
+    let head = store.commit(&format!("heads/{branch}")).ok()?.seq;
+    (head != open.ours).then(|| {
+        format!(
+            "{branch} has moved since, from seq:{} to seq:{head}: the conflicts are those of now",
+            open.ours
+        )
+    })
 }
 
 /// What is open, as JSON.
@@ -174,6 +186,17 @@ pub(crate) fn write_sides(
         }
     }
     Ok(())
+}
+
+/// Writes the value that a conflict is settled to, if it is one of its own.
+pub(crate) fn write_chosen(one: &OpenConflict, format: Format, out: &mut Out) -> Result<()> {
+    let Some(Resolution::Value(value)) = one.resolution.as_ref().map(|made| &made.resolution)
+    else {
+        return Ok(());
+    };
+    let title = out.paint(Paint::Added, "settled");
+    writeln!(out, "  {title}:")?;
+    write_value(value, format, out)
 }
 
 /// A value: text as it is, line by line, other bytes escaped.

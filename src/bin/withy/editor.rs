@@ -1,11 +1,11 @@
 //! A conflict in a text editor, with git's markers.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use withy::{Conflict, MarkerLabels, Resolution, Store, has_markers, merge_text};
+use withy::{MarkerLabels, OpenConflict, Resolution, Store, has_markers, merge_text};
 
 use crate::conflicts::{Labels, value_of};
 use crate::fail::{Code, Doing as _, Failure, Result};
@@ -37,16 +37,27 @@ impl Kept {
 }
 
 /// What is put before the person: both sides, with markers where they disagree.
-pub(crate) fn draft(store: &Store, conflict: &Conflict, labels: &Labels) -> Result<Draft> {
+/// What was settled to a text before goes on from that.
+pub(crate) fn draft(store: &Store, one: &OpenConflict, labels: &Labels) -> Result<Draft> {
+    let conflict = &one.conflict;
+    let chosen = match one.resolution.as_ref().map(|made| &made.resolution) {
+        Some(Resolution::Value(value)) if is_text(value) => Some(value.clone()),
+        _ => None,
+    };
     let read = |side| Ok::<_, Failure>(value_of(store, conflict, side)?.flatten());
     let (ours, theirs) = (read(conflict.ours)?, read(conflict.theirs)?);
+    let is_bare = |text: &Vec<u8>| !text.ends_with(b"\n");
+    let may_delete = ours.is_none() || theirs.is_none();
+    if let Some(text) = chosen {
+        return Ok(Draft { bare_end: is_bare(&text), text, may_delete });
+    }
     let base = match conflict.bases.as_slice() {
         [one] => read(*one)?,
         _ => None,
     };
     let sides = [&base, &ours, &theirs];
     let present = || sides.into_iter().flatten();
-    if !present().all(|text| std::str::from_utf8(text).is_ok() && !text.contains(&0)) {
+    if !present().all(|text| is_text(text)) {
         let cause = "its values are not text";
         return Err(Failure::usage(format!("edit {}", name_of(&conflict.key)), cause)
             .hint("settle it with --ours, --theirs, --value or --file"));
@@ -74,8 +85,11 @@ pub(crate) fn draft(store: &Store, conflict: &Conflict, labels: &Labels) -> Resu
             whole(labels, [ours, &base, theirs].map(|side| side.as_deref().unwrap_or_default()))
         }
     };
-    let bare_end = present().all(|text| !text.ends_with(b"\n"));
-    Ok(Draft { text, bare_end, may_delete: ours.is_none() || theirs.is_none() })
+    Ok(Draft { text, bare_end: present().all(is_bare), may_delete })
+}
+
+fn is_text(value: &[u8]) -> bool {
+    std::str::from_utf8(value).is_ok() && !value.contains(&0)
 }
 
 /// All of a text against none of it.
@@ -105,10 +119,17 @@ fn whole([ours, base, theirs]: [String; 3], [our, old, their]: [&[u8]; 3]) -> Ve
 /// Opens the editor, and says what came of it; the text stays in the file until that is saved.
 pub(crate) fn edit(key: &[u8], draft: &Draft) -> Result<(Resolution, Kept)> {
     let doing = || format!("edit {}", name_of(key));
+    let editor = match ["VISUAL", "EDITOR"].into_iter().find_map(environment) {
+        Some(editor) => editor,
+        None if std::io::stdin().is_terminal() => "vi".into(),
+        None => {
+            let cause = "neither VISUAL nor EDITOR is set, and vi needs a terminal";
+            return Err(Failure::usage(doing(), cause)
+                .hint("set EDITOR, or settle it with --ours, --theirs, --value or --file"));
+        }
+    };
     let kept = Kept(write_file(key, &draft.text).doing(doing)?);
     let path = kept.path();
-    let editor = ["VISUAL", "EDITOR"].into_iter().find_map(environment);
-    let editor = editor.unwrap_or_else(|| "vi".into());
     // As git does it, so an editor may have arguments.
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{editor} \"$@\""), &editor]).arg(path);
@@ -120,7 +141,11 @@ pub(crate) fn edit(key: &[u8], draft: &Draft) -> Result<(Resolution, Kept)> {
             doing(),
             format!("the editor failed: {editor}: {status}"),
         )
-        .hint("set EDITOR; nothing was settled"));
+        .hint(match status.code() {
+            // What a shell says of a command that it cannot find or run.
+            Some(126 | 127) => "set EDITOR; nothing was settled",
+            _ => "nothing was settled",
+        }));
     }
     let mut text = fs::read(path).doing(doing)?;
     if has_markers(&text) {

@@ -11,18 +11,28 @@ use crate::app::{App, plural};
 use crate::conflicts::{self, Labels};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json::Object;
-use crate::merging::{title, verb_of};
+use crate::merging::{command, some_left, title, verb_of};
 use crate::out::{Out, Paint, complain};
-use crate::text::{Format, first_line};
+use crate::text::{Format, escape, first_line};
+
+/// What was asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// What comes in, as it was named.
+    pub(crate) source: &'a str,
+    /// Conflicts are not kept.
+    pub(crate) no_open: bool,
+}
 
 /// Tells what came of a merge, or would; the answer is no if conflicts are left.
 pub(crate) fn tell(
     app: &App,
     store: &Store,
-    source: &str,
+    asked: Asked<'_>,
     report: &MergeReport,
     plan: Option<&MergePlan>,
 ) -> Result<Outcome> {
+    let source = asked.source;
     let outcome = match report.conflicts.is_empty() {
         true => Outcome::Done,
         false => Outcome::No,
@@ -46,17 +56,16 @@ pub(crate) fn tell(
     }
     out.finish()?;
     if outcome == Outcome::No && plan.is_none() {
-        let verb = verb_of(report.action);
-        complain(&match report.open {
-            true => format!(
-                "hint: `withy resolve`, then `withy {verb} --continue`; \
-                 or `withy {verb} --abort`\n"
-            ),
-            false => format!(
-                "hint: nothing was written; `withy {verb} --strategy manual`, without --no-open, \
-                 keeps them to be settled\n"
-            ),
-        });
+        let branch = report.target.as_str();
+        let hint = match (report.open, asked.no_open) {
+            (true, _) => some_left(store, branch, report.action),
+            (false, no_open) => {
+                let verb = command(store, branch, verb_of(report.action));
+                let how = if no_open { "without --no-open" } else { "with --strategy manual" };
+                format!("nothing was written; `{verb} {source}` {how} keeps them to be settled")
+            }
+        };
+        complain(&format!("hint: {hint}\n"));
     }
     Ok(outcome)
 }
@@ -101,7 +110,7 @@ fn up_to_date(source: &str, report: &MergeReport) -> String {
             format!("already up to date: {target} has all of {source}")
         }
         MergeAction::Rebase => format!("already up to date: {target} is on top of {source}"),
-        _ => format!("nothing to commit: {target} has these changes already"),
+        _ => format!("nothing of {source} is left to commit on {target}"),
     }
 }
 
@@ -119,14 +128,30 @@ fn write_counts(report: &MergeReport, out: &mut Out) -> Result<()> {
         };
         writeln!(out, " {added} added, {modified} modified, {deleted} deleted{alike}")?;
     }
-    let mut by: BTreeMap<String, u64> = BTreeMap::new();
-    for one in &report.settled {
-        *by.entry(one.by.to_string()).or_default() += 1;
-    }
-    for (by, count) in by {
-        writeln!(out, " {count} settled by {by}")?;
+    for line in settled_by(&report.settled) {
+        writeln!(out, " {line}")?;
     }
     Ok(())
+}
+
+/// What settled how many keys, in lines: `settled by ann: 4 base, 3 value`.
+pub(crate) fn settled_by(settled: &[Settled]) -> Vec<String> {
+    let mut all: BTreeMap<(String, &str), u64> = BTreeMap::new();
+    for one in settled {
+        let by = match &one.by {
+            SettledBy::Resolution { taken, by } if by.is_empty() => ("hand".to_owned(), *taken),
+            SettledBy::Resolution { taken, by } => (escape(by.as_bytes()), *taken),
+            other => (other.to_string(), ""),
+        };
+        *all.entry(by).or_default() += 1;
+    }
+    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for ((by, taken), count) in all {
+        lines.entry(by).or_default().push(format!("{count} {taken}").trim_end().to_owned());
+    }
+    let line =
+        |(by, counts): (String, Vec<String>)| format!("settled by {by}: {}", counts.join(", "));
+    lines.into_iter().map(line).collect()
 }
 
 /// What would be done.

@@ -13,33 +13,36 @@ use withy::{
 use crate::app::App;
 use crate::conflicts;
 use crate::fail::{Doing as _, Failure, Outcome, Result};
-use crate::merged::tell;
-use crate::text::{Format, shorten};
+use crate::merged::{Asked, tell};
+use crate::text::{Format, escape, shorten};
 
 /// How conflicts are settled; what is not said here is as the store's settings say.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Policy {
-    /// Who wins conflicts; `manual`: nobody, they wait; `fast-forward`: nobody, they are refused
-    #[arg(long, short, short_alias = 'X', value_name = "STRATEGY", value_parser = strategies())]
+    /// Who wins conflicts; `manual`: nobody, they wait; `fast-forward`: nobody, the merge is refused
+    #[arg(
+        long, short, short_alias = 'X', value_name = "STRATEGY", value_parser = strategies(),
+        conflicts_with = "step"
+    )]
     strategy: Option<Strategy>,
     /// Who wins conflicts on keys that start with PREFIX, or match PREFIX*SUFFIX
-    #[arg(long, value_name = "PATTERN=STRATEGY")]
+    #[arg(long, value_name = "PATTERN=STRATEGY", conflicts_with = "step")]
     strategy_for: Vec<OsString>,
     /// What merges values of some keys: text, json, counter, set, last-write or none
-    #[arg(long, value_name = "PATTERN=DRIVER")]
+    #[arg(long, value_name = "PATTERN=DRIVER", conflicts_with = "step")]
     driver: Vec<OsString>,
     /// Settle the conflict on a key: ours, theirs, base or delete
-    #[arg(long, value_name = "KEY=SIDE")]
+    #[arg(long, value_name = "KEY=SIDE", conflicts_with = "step")]
     resolve: Vec<OsString>,
     /// Settle the conflict on a key with a value
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "step")]
     resolve_value: Vec<OsString>,
     /// Count what both sides changed alike as a conflict too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "step")]
     strict: bool,
     /// Leave nothing open if there are conflicts
-    #[arg(long)]
-    no_open: bool,
+    #[arg(long, conflicts_with = "step")]
+    pub(crate) no_open: bool,
 }
 
 /// The names of strategies.
@@ -103,7 +106,14 @@ fn halves<'a>(text: &'a OsStr, form: &str) -> Result<(&'a [u8], &'a [u8])> {
         Some(at) => Ok((&bytes[..at], &bytes[at + 1..])),
         None => {
             let cause = format!("{:?} has no `=`", text.to_string_lossy());
-            Err(Failure::usage(format!("read {form}"), cause))
+            let all = match form.split_once('=') {
+                Some(("PATTERN", _)) => {
+                    format!("; `={}` is for all keys", escape(bytes))
+                }
+                _ => String::new(),
+            };
+            Err(Failure::usage(format!("read {form}"), cause)
+                .hint(format!("write it as {form}{all}")))
         }
     }
 }
@@ -157,7 +167,7 @@ pub(crate) struct Steps {
     /// Go on when conflicts are settled
     #[arg(long = "continue")]
     go_on: bool,
-    /// Give up; the branch is as it was
+    /// Give up; the branch stays as it is
     #[arg(long)]
     abort: bool,
     /// Say what is open on the branch
@@ -186,21 +196,19 @@ impl Steps {
         let word = if self.abort { "abort" } else { "continue" };
         let doing = || format!("{word} the {verb} on {branch}");
         let Some(open) = store.open_merge(&branch).doing(doing)? else {
-            let cause = format!("none is open on {branch}");
-            return Err(
-                Failure::usage(doing(), cause).hint("`withy conflicts --all` lists what is open")
-            );
+            return Err(none_open(doing(), &branch));
         };
         let own = verb_of(open.action);
         if own != verb {
             let cause = format!("what is open is a {own}");
-            return Err(Failure::usage(doing(), cause).hint(format!("use `withy {own} --{word}`")));
+            let command = command(&store, &branch, own);
+            return Err(Failure::usage(doing(), cause).hint(format!("use `{command} --{word}`")));
         }
         if self.abort {
             let open = store.abort_merge(&branch).doing(doing)?;
             let object = conflicts::open_json(&open).with("aborted", true);
             app.say(app.out()?, object, |_| {
-                format!("aborted the {}; {branch} is as it was", describe(&open))
+                format!("aborted the {}; {branch} stays as it is", describe(&open))
             })?;
             return Ok(Outcome::Done);
         }
@@ -208,8 +216,12 @@ impl Steps {
         if let Some(message) = message {
             options = options.message(message);
         }
+        let moved = conflicts::moved(&store, &open);
         let report = store.continue_merge(&branch, options).doing(doing)?;
-        tell(app, &store, &open.source, &report, None)
+        if let (false, Some(moved)) = (report.conflicts.is_empty(), moved) {
+            app.deny(&moved);
+        }
+        tell(app, &store, Asked { source: &open.source, no_open: false }, &report, None)
     }
 }
 
@@ -230,7 +242,7 @@ fn status(app: &mut App) -> Result<Outcome> {
     let branch = existing_branch(&store, app)?;
     let doing = || format!("read what is open on {branch}");
     let Some(open) = store.open_merge(&branch).doing(doing)? else {
-        app.deny(&format!("nothing is open on {branch}"));
+        app.deny(&no_merge(&branch));
         return Ok(Outcome::No);
     };
     let mut out = app.out()?;
@@ -275,10 +287,42 @@ pub(crate) fn refused(store: &Store, branch: &str, e: withy::Error) -> withy::Er
     }
     let open = store.open_merge(branch).ok().flatten();
     let verb = open.map_or("merge", |open| verb_of(open.action));
+    let (list, verb) = (command(store, branch, "conflicts"), command(store, branch, verb));
     e.with_hint(format!(
-        "`withy conflicts` lists its conflicts, `withy {verb} --continue` goes on, \
-         `withy {verb} --abort` gives up"
+        "`{list}` lists its conflicts, `{verb} --continue` goes on, `{verb} --abort` gives up"
     ))
+}
+
+/// `withy VERB`, as it has to be typed to work on this branch.
+pub(crate) fn command(store: &Store, branch: &str, verb: &str) -> String {
+    match store.active() {
+        Ok(active) if active.as_str() != branch => format!("withy -b {branch} {verb}"),
+        _ => format!("withy {verb}"),
+    }
+}
+
+/// How it goes on when no conflict is left.
+pub(crate) fn none_left(store: &Store, open: &OpenMerge) -> String {
+    let command = command(store, open.target.as_str(), verb_of(open.action));
+    format!("none is left: `{command} --continue` goes on")
+}
+
+/// What to do about conflicts that are left.
+pub(crate) fn some_left(store: &Store, branch: &str, action: MergeAction) -> String {
+    let resolve = command(store, branch, "resolve");
+    let verb = command(store, branch, verb_of(action));
+    format!("`{resolve}`, then `{verb} --continue`; or `{verb} --abort`")
+}
+
+/// There is nothing to go on with.
+pub(crate) fn no_merge(branch: &str) -> String {
+    format!("no merge is open on {branch}")
+}
+
+/// The error of what needs an open merge.
+pub(crate) fn none_open(doing: String, branch: &str) -> Failure {
+    let failure = Failure::usage(doing, no_merge(branch));
+    failure.hint("`withy conflicts --all` lists the open merges")
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ $ env -u WITHY_AUTHOR withy -q put pear green && withy --json log -n 1 | grep -o
 "author":"bob"
 $ withy config --unset author
 $ withy config --unset author
+! author is not set in the store
 [1]
 $ withy config durability never
 ! error: set durability: "never" is no value for durability: use sync or buffered
@@ -115,6 +116,7 @@ $ withy config 'merge-driver:\q' text
 [2]
 $ withy config --unset merge-driver:hits/
 $ withy config --unset merge-driver:hits/
+! merge-driver:hits/ is not set in the store
 [1]
 $ withy config --unset merge-strategy: && withy config merge-strategy:
 manual
@@ -125,8 +127,8 @@ $ withy -q branch topic && withy -q put a.json '{"a":1}' && withy -q put cache/1
 $ withy merge topic && withy scan
 [main seq:5 ID] Merge topic into main
  0 added, 2 modified, 0 deleted
- 1 settled by driver json/1
- 1 settled by strategy theirs
+ settled by driver json/1: 1
+ settled by strategy theirs: 1
 a.json	{"a":1,"b":2}
 cache/1.tmp	y
 "#,

@@ -128,6 +128,8 @@ merge of topic into main (begun TIME by ada): 4 conflicts left, 2 settled
   ours main seq:8: deleted
   theirs topic seq:14:
     rotten
+  settled:
+    a b
   modify/modify: pear (settled: ours by bob)
   base seq:1:
     green
@@ -148,14 +150,16 @@ $ withy conflicts apple
 $ withy -q resolve --all --ours
 $ withy conflicts --unresolved
 merge of topic into main (begun TIME by ada): 0 conflicts left, 6 settled
+! hint: none is left: `withy merge --continue` goes on
 $ withy conflicts --all
 merge of topic into main (begun TIME by ada): 0 conflicts left, 6 settled
+  none is left: `withy merge --continue` goes on
 $ withy -q merge --continue
 $ withy conflicts
-! nothing is open on main
+! no merge is open on main
 $ withy conflicts pear
-! error: show conflicts: nothing is open on main
-! hint: `withy conflicts --all` lists what is open
+! error: show conflicts: no merge is open on main
+! hint: `withy conflicts --all` lists the open merges
 [2]
 $ withy conflicts --all
 $ withy conflicts --branch nowhere
@@ -173,11 +177,13 @@ fn merge_7_what_is_open_on_several_branches_is_listed() {
 $ withy -b topic merge main -s ours --strategy-for pear=manual
 CONFLICT (modify/modify): pear
 merge of main into topic is open: 1 conflict left
-! hint: `withy resolve`, then `withy merge --continue`; or `withy merge --abort`
+! hint: `withy -b topic resolve`, then `withy -b topic merge --continue`; or `withy -b topic merge --abort`
 [1]
 $ withy conflicts --all
 merge of topic into main (begun TIME by ada): 6 conflicts left, 0 settled
+  `withy resolve`, then `withy merge --continue`; or `withy merge --abort`
 merge of main into topic (begun TIME by ada): 1 conflict left, 0 settled
+  `withy -b topic resolve`, then `withy -b topic merge --continue`; or `withy -b topic merge --abort`
 [1]
 $ withy conflicts --all --json
 {"branch":"main","action":"merge","source":"topic","incoming":[17],"ours":11,"at":17,"unresolved":6,"resolved":0,"creator":"ada","created":"TIME"}
@@ -192,11 +198,12 @@ $ withy branch -m topic other
 ! hint: continue it or abort it first
 [2]
 $ withy -b topic merge --abort
-aborted the merge of main into topic; topic is as it was
+aborted the merge of main into topic; topic stays as it is
 $ withy branch -m topic other
 renamed branch topic to other at seq:17
 $ withy conflicts --all
 merge of topic into main (begun TIME by ada): 6 conflicts left, 0 settled
+  `withy resolve`, then `withy merge --continue`; or `withy merge --abort`
 [1]
 "#,
     );

@@ -282,3 +282,19 @@ pear
 "#,
     );
 }
+
+#[test]
+fn hist_2_three_dots_are_for_diff() {
+    Shell::new().session(
+        r#"
+$ withy -q branch topic && withy log main...topic
+! error: read main...topic: `A...B` is for `withy diff` only
+! hint: `main..topic` is what B has and A has not
+[2]
+$ withy cherry-pick main...topic
+! error: read main...topic: `A...B` is for `withy diff` only
+! hint: `main..topic` is what B has and A has not
+[2]
+"#,
+    );
+}

@@ -112,18 +112,18 @@ would make a merge of topic into main
 $ withy merge topic -s fast-forward
 CONFLICT (modify/modify): hits
 CONFLICT (modify/modify): pear
-! hint: nothing was written; `withy merge --strategy manual`, without --no-open, keeps them to be settled
+! hint: nothing was written; `withy merge topic` with --strategy manual keeps them to be settled
 [1]
 $ withy merge topic --no-open
 CONFLICT (modify/modify): hits
 CONFLICT (modify/modify): pear
-! hint: nothing was written; `withy merge --strategy manual`, without --no-open, keeps them to be settled
+! hint: nothing was written; `withy merge topic` without --no-open keeps them to be settled
 [1]
 $ withy merge topic -X theirs --driver hits=counter
 [main seq:9 ID] Merge topic into main
  1 added, 2 modified, 0 deleted
- 1 settled by driver counter/1
- 1 settled by strategy theirs
+ settled by driver counter/1: 1
+ settled by strategy theirs: 1
 $ withy scan
 fig	ripe
 hits	8
@@ -163,20 +163,18 @@ Date:   TIME
 $ withy -q undo && withy merge topic --strategy-for 'p*r=theirs' --strategy-for =ours && withy get hits
 [main seq:10 ID] Merge topic into main
  1 added, 1 modified, 0 deleted
- 1 settled by strategy ours
- 1 settled by strategy theirs
+ settled by strategy ours: 1
+ settled by strategy theirs: 1
 7%
 $ withy -q undo && withy merge topic --resolve pear=base --resolve-value hits=9=8 && withy get hits && withy get pear
 [main seq:11 ID] Merge topic into main
  1 added, 2 modified, 0 deleted
- 1 settled by resolution base by ada
- 1 settled by resolution value by ada
+ settled by ada: 1 base, 1 value
 9=8green%
 $ withy -q undo && withy --key-format base64 merge topic --resolve cGVhcg===delete --resolve-value aGl0cw===9 && withy scan
 [main seq:12 ID] Merge topic into main
  1 added, 1 modified, 1 deleted
- 1 settled by resolution delete by ada
- 1 settled by resolution value by ada
+ settled by ada: 1 delete, 1 value
 fig	ripe
 hits	9
 plum	blue
@@ -186,13 +184,14 @@ merge of topic into main is open: 1 conflict left
 ! hint: `withy resolve`, then `withy merge --continue`; or `withy merge --abort`
 [1]
 $ withy merge --abort
-aborted the merge of topic into main; main is as it was
+aborted the merge of topic into main; main stays as it is
 $ withy merge topic --resolve pear=mine
 ! error: read --resolve: no side "mine"
 ! hint: use ours, theirs, base or delete, or --resolve-value KEY=VALUE
 [2]
 $ withy merge topic --resolve pear
 ! error: read KEY=SIDE: "pear" has no `=`
+! hint: write it as KEY=SIDE
 [2]
 $ withy merge topic --resolve-value pear
 ! error: read --resolve-value: "pear" is not a key, `=` and a value
@@ -260,8 +259,7 @@ settled hits: value; none is left: `withy merge --continue` goes on
 $ withy merge --continue
 [main seq:9 ID] Merge topic into main
  1 added, 2 modified, 0 deleted
- 1 settled by resolution theirs by ada
- 1 settled by resolution value by ada
+ settled by ada: 1 theirs, 1 value
 $ withy scan
 fig	ripe
 hits	8
@@ -285,11 +283,11 @@ pear
 $ withy show --json | grep -o '"merge":.*"changes"'
 "merge":{"action":"merge","source":{"seq":8,"id":"ID"},"bases":[2],"strategy":"manual","strict":false,"changed_alike":0,"settled":[{"key":"hits","kind":"modify/modify","by":"resolution","taken":"value","author":"ada","hash":"ID"},{"key":"pear","kind":"modify/modify","by":"resolution","taken":"theirs","author":"ada","hash":"ID"}]},"changes"
 $ withy merge --status
-! nothing is open on main
+! no merge is open on main
 [1]
 $ withy merge --continue
-! error: continue the merge on main: none is open on main
-! hint: `withy conflicts --all` lists what is open
+! error: continue the merge on main: no merge is open on main
+! hint: `withy conflicts --all` lists the open merges
 [2]
 $ withy merge topic
 already up to date: main has all of topic
@@ -320,6 +318,7 @@ $ withy -q resolve hits --ours && withy -q resolve pear --theirs
 $ withy -q put pear black && withy -q put fig rotten
 $ withy conflicts
 merge of topic into main (begun TIME by ada): 2 conflicts left, 1 settled
+main has moved since, from seq:5 to seq:10: the conflicts are those of now
 U add/add: fig
   modify/modify: hits (settled: ours by ada)
 U modify/modify: pear
@@ -328,6 +327,7 @@ $ withy merge --continue
 CONFLICT (add/add): fig
 CONFLICT (modify/modify): pear
 merge of topic into main is open: 2 conflicts left
+! main has moved since, from seq:5 to seq:10: the conflicts are those of now
 ! hint: `withy resolve`, then `withy merge --continue`; or `withy merge --abort`
 [1]
 $ withy resolve fig --theirs && withy resolve pear --base
@@ -351,10 +351,10 @@ fn merge_7_an_aborted_merge_leaves_nothing() {
 $ withy -q merge topic
 [1]
 $ withy merge --abort
-aborted the merge of topic into main; main is as it was
+aborted the merge of topic into main; main stays as it is
 $ withy merge --abort
-! error: abort the merge on main: none is open on main
-! hint: `withy conflicts --all` lists what is open
+! error: abort the merge on main: no merge is open on main
+! hint: `withy conflicts --all` lists the open merges
 [2]
 $ withy branch
 * main
@@ -378,7 +378,7 @@ fn merge_11_a_squash_has_one_parent_and_counts_as_merged() {
 $ withy merge topic --squash -s theirs
 [main seq:9 ID] Squash topic into main
  1 added, 2 modified, 0 deleted
- 2 settled by strategy theirs
+ settled by strategy theirs: 2
 $ withy show --name-status
 commit ID seq:9 (@ -> main)
 Author: ada
@@ -478,4 +478,85 @@ fn merge_5_a_dry_run_changes_no_byte() {
         assert!(text.contains("fig"), "{options}: what would be done is told: {text}");
         assert!(before == files(), "{options}: every file is as it was");
     }
+}
+
+#[test]
+fn cli_1_what_is_open_takes_no_other_options() {
+    parted().session(
+        r#"
+$ withy -q merge topic
+[1]
+$ for o in '-s ours' '--strategy-for =ours' '--driver =text' '--resolve pear=ours' '--resolve-value pear=ripe' --strict --no-open --stat --squash; do withy merge --continue $o 2>&1 | head -n 1; done
+error: the argument '--strategy <STRATEGY>' cannot be used with:
+error: the argument '--strategy-for <PATTERN=STRATEGY>' cannot be used with:
+error: the argument '--driver <PATTERN=DRIVER>' cannot be used with:
+error: the argument '--resolve <KEY=SIDE>' cannot be used with:
+error: the argument '--resolve-value <KEY=VALUE>' cannot be used with:
+error: the argument '--strict' cannot be used with:
+error: the argument '--no-open' cannot be used with:
+error: the argument '--stat' cannot be used with:
+error: the argument '--squash' cannot be used with:
+$ withy merge --abort -m why 2>&1 | head -n 1
+error: the argument '--abort' cannot be used with '--message <MESSAGE>'
+$ withy cherry-pick --continue -s ours 2>&1 | head -n 1
+error: the argument '--strategy <STRATEGY>' cannot be used with:
+$ withy revert --continue --strict 2>&1 | head -n 1
+error: the argument '--strict' cannot be used with:
+$ withy rebase --continue --no-open 2>&1 | head -n 1
+error: the argument '--no-open' cannot be used with:
+$ withy conflicts --all
+merge of topic into main (begun TIME by ada): 2 conflicts left, 0 settled
+  `withy resolve`, then `withy merge --continue`; or `withy merge --abort`
+[1]
+"#,
+    );
+}
+
+#[test]
+fn cli_4_hints_name_the_branch_if_it_is_not_the_active_one() {
+    parted().session(
+        r#"
+$ withy -q switch topic
+$ withy -b main merge topic
+CONFLICT (modify/modify): hits
+CONFLICT (modify/modify): pear
+merge of topic into main is open: 2 conflicts left
+! hint: `withy -b main resolve`, then `withy -b main merge --continue`; or `withy -b main merge --abort`
+[1]
+$ withy -b main merge topic
+! error: merge topic into main: merge of topic is open on main
+! hint: `withy -b main conflicts` lists its conflicts, `withy -b main merge --continue` goes on, `withy -b main merge --abort` gives up
+[2]
+$ withy -b main rebase --continue
+! error: continue the rebase on main: what is open is a merge
+! hint: use `withy -b main merge --continue`
+[2]
+$ withy -b main resolve fig --ours
+! error: settle conflicts of main: fig is not in conflict
+! hint: `withy -b main conflicts` lists the conflicts
+[2]
+$ withy -b main resolve --all --ours
+settled 2 conflicts: ours; none is left: `withy -b main merge --continue` goes on
+$ withy -b main conflicts
+merge of topic into main (begun TIME by ada): 0 conflicts left, 2 settled
+  modify/modify: hits (settled: ours by ada)
+  modify/modify: pear (settled: ours by ada)
+! hint: none is left: `withy -b main merge --continue` goes on
+$ withy -b main merge --abort
+aborted the merge of topic into main; main stays as it is
+$ withy -b main merge topic --no-open
+CONFLICT (modify/modify): hits
+CONFLICT (modify/modify): pear
+! hint: nothing was written; `withy -b main merge topic` without --no-open keeps them to be settled
+[1]
+$ withy -b main merge topic --driver text
+! error: read PATTERN=DRIVER: "text" has no `=`
+! hint: write it as PATTERN=DRIVER; `=text` is for all keys
+[2]
+$ withy -b main merge topic --strategy-for ours
+! error: read PATTERN=STRATEGY: "ours" has no `=`
+! hint: write it as PATTERN=STRATEGY; `=ours` is for all keys
+[2]
+"#,
+    );
 }

@@ -34,7 +34,7 @@ A	fig
 $ withy show --json | grep -o '"merge":.*"changes"'
 "merge":{"action":"cherry-pick","source":{"seq":3,"id":"ID"},"bases":[1],"strategy":"manual","strict":false,"changed_alike":0,"settled":[]},"changes"
 $ withy cherry-pick topic~2
-nothing to commit: main has these changes already
+nothing of topic~2 is left to commit on main
  left out seq:3: it changes nothing any more
 $ withy cherry-pick topic -m 'A kiwi' --json
 {"action":"cherry-pick","branch":"main","source":"topic","outcome":"committed","ours":6,"theirs":5,"bases":[4],"head":7,"commits":[7],"dropped":[],"counts":{"added":1,"modified":0,"deleted":0},"changed_alike":0,"settled":[],"conflicts":[],"stopped_at":null,"open":false}
@@ -43,7 +43,7 @@ $ withy cherry-pick main..topic -s theirs
  left out seq:3: it changes nothing any more
  left out seq:5: it changes nothing any more
  0 added, 1 modified, 0 deleted; 2 changed alike
- 1 settled by strategy theirs
+ settled by strategy theirs: 1
 $ withy log --oneline
 seq:8 ID (@ -> main) put pear
 seq:7 ID A kiwi
@@ -94,7 +94,7 @@ $ withy cherry-pick --continue
 [main seq:7 ID] put pear
 [main seq:8 ID] put kiwi
  2 added, 1 modified, 0 deleted
- 1 settled by resolution value by ada
+ settled by ada: 1 value
 $ withy show @~1 --name-only
 commit ID seq:7
 Author: ada
@@ -111,7 +111,7 @@ pear	brown
 $ withy -q cherry-pick topic~1
 [1]
 $ withy cherry-pick --abort
-aborted the cherry-pick of topic~1 on main; main is as it was
+aborted the cherry-pick of topic~1 on main; main stays as it is
 $ withy scan
 pear	brown
 "#,
@@ -165,7 +165,7 @@ $ withy resolve --all --theirs && withy revert --continue && withy scan
 settled pear: theirs; none is left: `withy revert --continue` goes on
 [main seq:9 ID] Revert "put pear"
  0 added, 0 modified, 1 deleted
- 1 settled by resolution theirs by ada
+ settled by ada: 1 theirs
 "#,
     );
 }
@@ -220,12 +220,12 @@ $ withy cherry-pick topic~2 topic -m 'Two at once'
 ! hint: leave it out
 [2]
 $ withy cherry-pick --continue
-! error: continue the cherry-pick on main: none is open on main
-! hint: `withy conflicts --all` lists what is open
+! error: continue the cherry-pick on main: no merge is open on main
+! hint: `withy conflicts --all` lists the open merges
 [2]
 $ withy revert --abort
-! error: abort the revert on main: none is open on main
-! hint: `withy conflicts --all` lists what is open
+! error: abort the revert on main: no merge is open on main
+! hint: `withy conflicts --all` lists the open merges
 [2]
 "#,
     );

@@ -21,7 +21,7 @@ fn merge_11_a_rebase_replays_the_commits_of_the_branch() {
 $ withy rebase main -s theirs
 rebased topic onto main: 3 commits, now at seq:8 ID
  2 added, 1 modified, 0 deleted
- 1 settled by strategy theirs
+ settled by strategy theirs: 1
 $ withy log --graph --oneline --all
 * seq:8 ID (@ -> topic) put kiwi
 * seq:7 ID put pear
@@ -49,7 +49,7 @@ $ withy rebase main -s ours
 rebased topic onto main: 2 commits, now at seq:10 ID
  left out seq:4: it changes nothing any more
  2 added, 0 modified, 0 deleted
- 1 settled by strategy ours
+ settled by strategy ours: 1
 $ withy scan
 fig	ripe
 kiwi	hairy
@@ -90,7 +90,7 @@ $ withy rebase --continue
 rebased topic onto main: 2 commits, now at seq:7 ID
  left out seq:4: it changes nothing any more
  2 added, 0 modified, 0 deleted
- 1 settled by resolution ours by ada
+ settled by ada: 1 ours
 $ withy log --graph --oneline --all
 * seq:7 ID (@ -> topic) put kiwi
 * seq:6 ID A ripe fig
@@ -100,7 +100,7 @@ $ withy log --graph --oneline --all
 $ withy -q undo && withy -q rebase main
 [1]
 $ withy rebase --abort
-aborted the rebase of topic onto main; topic is as it was
+aborted the rebase of topic onto main; topic stays as it is
 $ withy rebase
 ! error: the following required arguments were not provided:
 !   <ONTO>
@@ -113,6 +113,31 @@ $ withy rebase nowhere
 ! error: rebase topic onto nowhere: no branch, tag or commit "nowhere"
 ! hint: `withy branch`, `withy tag` and `withy log` list what there is
 [2]
+"#,
+    );
+}
+
+#[test]
+fn merge_11_conflicts_of_several_commits_say_of_which() {
+    parted().session(
+        r#"
+$ withy -q put pear red && withy -q rebase main
+[1]
+$ withy -q resolve pear --ours && withy rebase --continue
+CONFLICT (modify/modify): pear
+rebase of topic onto main is open at seq:6: 1 conflict left
+! hint: `withy resolve`, then `withy rebase --continue`; or `withy rebase --abort`
+[1]
+$ withy conflicts
+rebase of topic onto main at seq:6 (begun TIME by ada): 1 conflict left, 1 settled
+  modify/modify: pear at seq:4 (settled: ours by ada)
+U modify/modify: pear at seq:6
+[1]
+$ withy -q resolve pear --theirs && withy rebase --continue
+rebased topic onto main: 3 commits, now at seq:9 ID
+ left out seq:4: it changes nothing any more
+ 2 added, 1 modified, 0 deleted
+ settled by ada: 1 ours, 1 theirs
 "#,
     );
 }

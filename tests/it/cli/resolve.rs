@@ -31,6 +31,7 @@ merge of topic into main (begun TIME by ada): 0 conflicts left, 3 settled
   delete/modify: gone, deleted in topic, modified in main (settled: theirs by ada)
   modify/modify: note (settled: theirs by ada)
   modify/modify: word (settled: value by ada)
+! hint: none is left: `withy merge --continue` goes on
 $ withy resolve word --reset
 took back word; 1 conflict left
 $ withy resolve --all --reset
@@ -46,9 +47,7 @@ nothing to settle; none is left: `withy merge --continue` goes on
 $ withy merge --continue
 [main seq:10 ID] Merge topic into main
  0 added, 1 modified, 1 deleted
- 1 settled by resolution delete by ada
- 1 settled by resolution ours by ada
- 1 settled by resolution value by ada
+ settled by ada: 1 delete, 1 ours, 1 value
 $ withy scan
 gone	still here
 note	from a file
@@ -65,8 +64,8 @@ fn cli_1_resolve_wants_to_know_which_and_how() {
     open().session(
         r#"
 $ withy resolve
-! error: settle conflicts: it is not said how
-! hint: use --ours, --theirs, --base, --value, --file, --delete, --edit or --reset
+! error: settle conflicts: the screen to settle them on needs a terminal
+! hint: name keys and how, such as `withy resolve KEY --ours`, or use --all --theirs
 [2]
 $ withy resolve word
 ! error: settle conflicts: it is not said how
@@ -136,11 +135,12 @@ merge of topic into main (begun TIME by ada): 0 conflicts left, 3 settled
   delete/modify: gone, deleted in topic, modified in main (settled: delete by ada)
   modify/modify: note (settled: theirs by eve)
   modify/modify: word (settled: theirs by eve)
+! hint: none is left: `withy merge --continue` goes on
 $ withy --author eve merge --continue
 [main seq:10 ID] Merge topic into main
  0 added, 2 modified, 1 deleted
- 1 settled by resolution delete by ada
- 2 settled by resolution theirs by eve
+ settled by ada: 1 delete
+ settled by eve: 2 theirs
 $ withy show --name-only
 commit ID seq:10 (@ -> main)
 Merge:  seq:6 seq:9
@@ -215,18 +215,20 @@ here
 >>>>>>> topic: deleted; leave no text to delete gone
 $ EDITOR=false withy resolve gone -e
 ! error: edit gone: the editor failed: false: exit status: 1
-! hint: set EDITOR; nothing was settled
+! hint: nothing was settled
 [5]
 $ withy conflicts -v | grep settled
 merge of topic into main (begun TIME by ada): 0 conflicts left, 3 settled
   delete/modify: gone, deleted in topic, modified in main (settled: delete by ada)
   modify/modify: note (settled: value by ada)
+  settled:
   modify/modify: word (settled: value by ada)
+  settled:
+! hint: none is left: `withy merge --continue` goes on
 $ withy merge --continue
 [main seq:10 ID] Merge topic into main
  0 added, 2 modified, 1 deleted
- 1 settled by resolution delete by ada
- 2 settled by resolution value by ada
+ settled by ada: 1 delete, 2 value
 $ withy scan
 note	ONE\n2 ii\nthree\n
 word	one word
@@ -244,6 +246,7 @@ error: settle word: its values have changed meanwhile
 hint: the text is kept in DIR/./withy-X-word
 $ withy conflicts word
 merge of topic into main (begun TIME by ada): 3 conflicts left, 0 settled
+main has moved since, from seq:6 to seq:10: the conflicts are those of now
 U modify/modify: word
   base seq:3:
     base
@@ -271,6 +274,78 @@ $ withy resolve bytes --edit
 $ withy resolve bytes --value '\x00\xff' && withy -q merge --continue && withy get bytes --value-format hex
 settled bytes: value; none is left: `withy merge --continue` goes on
 00ff
+"#,
+    );
+}
+
+#[test]
+fn merge_6_what_is_settled_to_a_value_is_shown_and_edited_again() {
+    open().session(
+        r#"
+$ withy -q resolve word --value mine && withy -q resolve note --value '\xff'
+$ withy conflicts -v
+merge of topic into main (begun TIME by ada): 1 conflict left, 2 settled
+U delete/modify: gone, deleted in topic, modified in main
+  base seq:2:
+    here
+  ours main seq:5:
+    still here
+  theirs topic seq:8: deleted
+  modify/modify: note (settled: value by ada)
+  base seq:1:
+    one
+    two
+    three
+  ours main seq:4:
+    one
+    2
+    three
+  theirs topic seq:7:
+    ONE
+    ii
+    three
+  settled:
+    \xff
+  modify/modify: word (settled: value by ada)
+  base seq:3:
+    base
+  ours main seq:6:
+    ours
+  theirs topic seq:9:
+    theirs
+  settled:
+    mine
+[1]
+$ EDITOR='sed -i s/mine/yours/' withy resolve word --edit && withy conflicts word
+settled word: value; 1 conflict left
+merge of topic into main (begun TIME by ada): 1 conflict left, 2 settled
+  modify/modify: word (settled: value by ada)
+  base seq:3:
+    base
+  ours main seq:6:
+    ours
+  theirs topic seq:9:
+    theirs
+  settled:
+    yours
+[1]
+$ TMPDIR=. EDITOR='head -n 1' withy resolve note --edit 2>/dev/null
+<<<<<<< main
+[2]
+$ withy resolve word --reset && withy resolve word --reset
+took back word; 2 conflicts left
+! error: settle conflicts of main: word is not settled
+[2]
+$ withy resolve word --edit
+! error: edit word: neither VISUAL nor EDITOR is set, and vi needs a terminal
+! hint: set EDITOR, or settle it with --ours, --theirs, --value or --file
+[2]
+$ EDITOR=nowhere/editor withy resolve word --edit 2>&1 | grep hint
+hint: set EDITOR; nothing was settled
+$ withy resolve wor --ours
+! error: settle conflicts of main: wor is not in conflict
+! hint: for all keys that start with it: `--prefix wor`
+[2]
 "#,
     );
 }

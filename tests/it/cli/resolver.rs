@@ -254,7 +254,7 @@ pear: theirs
     assert!(!tty.screen.is_alternate, "the shell has its screen back");
     assert_eq!(
         tty.screen.text().trim_end(),
-        "merge of topic into main: 1 commit, 1 key changed, now at seq:4\ncode 0\nend"
+        "merge of topic into main: 1 commit, 1 key changed, now at seq:4\n settled by ada: 2 ours, 1 value\ncode 0\nend"
     );
     let read = |name: &str| std::fs::read_to_string(shell.path().join(name)).expect("it is there");
     assert_eq!(read("before"), read("after"), "the terminal is as it was");
@@ -281,6 +281,14 @@ fn quitting_keeps_what_is_settled_and_tells_what_is_left() {
     again.wait_for("2 of 3 conflicts left");
     again.press("\u{3}");
     again.wait_for("code 1");
+    let mut last = Tty::start(&shell, "withy resolve; echo code $?");
+    last.wait_for("2 of 3 conflicts left");
+    last.press("Oy");
+    last.wait_for("3 conflicts settled");
+    last.press("q");
+    last.wait_for("code 0");
+    let said = "of the conflicts on main none is left: `withy merge --continue` goes on\ncode 0";
+    assert_eq!(last.screen.text().trim_end(), said);
 }
 
 #[test]

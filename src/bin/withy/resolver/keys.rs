@@ -57,7 +57,7 @@ impl State {
             KeyCode::Char('d') => return self.settle(Choice::Delete),
             KeyCode::Char('O') => self.ask_for_all(Choice::Ours),
             KeyCode::Char('T') => self.ask_for_all(Choice::Theirs),
-            KeyCode::Char('e') | KeyCode::Enter => return self.selected().map(Action::Edit),
+            KeyCode::Char('e') => return self.selected().map(Action::Edit),
             KeyCode::Char('u') => return self.unsettle(),
             KeyCode::Char('c') => return self.go_on(),
             KeyCode::Char('q') => return self.quit(),

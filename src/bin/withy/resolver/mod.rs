@@ -31,6 +31,7 @@ use crate::app::App;
 use crate::changes::Formats;
 use crate::fail::{Code, Doing as _, Failure, Outcome, Result};
 use crate::json::Object;
+use crate::merging::{no_merge, none_left};
 
 /// Lets the user settle the conflicts of the merge that is open on a branch, and continue it. Every
 /// resolution is stored as it is made.
@@ -49,15 +50,18 @@ pub(crate) fn run(store: &Store, branch: &str, app: &mut App) -> Result<Outcome>
         let mut screen = Screen::enter()?;
         interact(&mut session, &mut screen, color)?
     };
-    conclude(end, branch, app)
+    conclude(end, store, branch, app)
 }
 
-fn conclude(end: End, branch: &str, app: &App) -> Result<Outcome> {
+fn conclude(end: End, store: &Store, branch: &str, app: &App) -> Result<Outcome> {
     match end {
         End::Quit(0) => {
             let object = Object::new().with("branch", branch).with("unresolved", 0);
-            app.say(app.out()?, object, |_| {
-                format!("no conflict is left on {branch}, but the merge is not continued")
+            let open =
+                store.open_merge(branch).doing(|| format!("read what is open on {branch}"))?;
+            app.say(app.out()?, object, |_| match &open {
+                Some(open) => format!("of the conflicts on {branch} {}", none_left(store, open)),
+                None => no_merge(branch),
             })?;
             Ok(Outcome::Done)
         }

@@ -11,6 +11,7 @@ use super::state::{Action, Choice, Row, State, conflicts};
 use crate::app::plural;
 use crate::changes::Formats;
 use crate::fail::{Doing as _, Result};
+use crate::merged::settled_by;
 use crate::text::{Format, name_of, shorten};
 
 /// Runs an editor on a text, with the terminal to itself.
@@ -303,7 +304,7 @@ fn row(one: &OpenConflict) -> Row {
     }
 }
 
-/// What a merge came to, in one line.
+/// What a merge came to.
 pub(super) fn told(report: &MergeReport, title: &str) -> String {
     match report.outcome {
         MergeOutcome::UpToDate => format!("{title}: there was nothing left to do"),
@@ -313,7 +314,9 @@ pub(super) fn told(report: &MergeReport, title: &str) -> String {
             let commits = plural(report.commits.len() as u64, "commit");
             let counts = report.changes.unwrap_or_default();
             let keys = plural(counts.added + counts.modified + counts.deleted, "key");
-            format!("{title}: {commits}, {keys} changed, now at seq:{}", report.head)
+            let told = format!("{title}: {commits}, {keys} changed, now at seq:{}", report.head);
+            let by = settled_by(&report.settled).into_iter().map(|line| format!("\n {line}"));
+            told + &by.collect::<String>()
         }
     }
 }

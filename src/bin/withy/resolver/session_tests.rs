@@ -136,7 +136,7 @@ both changed it
 │                      ││                      ││+ripe                 │
 │                      ││                      ││                      │
 └17 bytes──────────────┘└14 bytes──────────────┘└23 bytes──────────────┘
-? help  o ours  t theirs  b base  d delete  e edit  n next  c continue
+? help  o ours  t theirs  d delete  e edit  n next  c continue  q quit
 "#,
     );
 }
@@ -188,7 +188,7 @@ both changed it
 │ sweet                            │
 │oround                            │
 └17 bytes──────────────────────────┘
-? help  o ours  t theirs  b base  d
+? help  n next  c continue  q quit
 "#,
     );
 }
@@ -243,7 +243,7 @@ t│ /         show only keys with some text in them            │
 ││ +         the base does not have this line                 ││
 ││ o t -     gone in ours, in theirs, in both                 ││
 └└any key closes this─────────────────────────────────────────┘┘
-? help  o ours  t theirs  b base  d delete  e edit  n next  c co
+? help  o ours  t theirs  e edit  n next  c continue  q quit
 "#,
     );
 }

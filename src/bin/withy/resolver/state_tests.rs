@@ -72,6 +72,13 @@ fn all_are_settled_only_after_a_yes() {
 }
 
 #[test]
+fn enter_opens_no_editor() {
+    let mut state = state(&["a"]);
+    state.on(KeyEvent::from(KeyCode::Char('n')));
+    assert_eq!(state.on(KeyEvent::from(KeyCode::Enter)), None, "only e edits");
+}
+
+#[test]
 fn all_means_all_of_the_filter() {
     let mut state = state(&["a/1", "b/1", "a/2"]);
     press_all(&mut state, "/a/");

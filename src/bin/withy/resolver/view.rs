@@ -16,7 +16,18 @@ const THREE_PANES: u16 = 60;
 const WITH_PANES: u16 = 12;
 const WITH_FRAME: u16 = 6;
 
-const KEYS: &str = "? help  o ours  t theirs  b base  d delete  e edit  n next  c continue  q quit";
+/// The footer: those with the highest numbers go first where there is no room.
+const KEYS: [(&str, u8); 9] = [
+    ("? help", 0),
+    ("o ours", 3),
+    ("t theirs", 4),
+    ("b base", 7),
+    ("d delete", 6),
+    ("e edit", 5),
+    ("n next", 2),
+    ("c continue", 1),
+    ("q quit", 0),
+];
 
 const HELP: [&str; 19] = [
     "o t b d   take ours, theirs, the base's, or delete the key",
@@ -254,9 +265,18 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, state: &State, look: Look) {
         (Mode::Ask(question), _) => Line::raw(format!("{} (y/n)", question.text)),
         (_, Some(note)) if note.is_error => Line::styled(&*note.text, look.paint(Color::Red)),
         (_, Some(note)) => Line::raw(&*note.text),
-        (Mode::Browse | Mode::Help, None) => Line::raw(KEYS),
+        (Mode::Browse | Mode::Help, None) => Line::raw(keys(area.width.into())),
     };
     frame.render_widget(line, area);
+}
+
+/// The keys that fit; help and quit always stay.
+fn keys(width: usize) -> String {
+    let upto = |most: u8| {
+        let shown = KEYS.iter().filter(|(_, rank)| *rank <= most).map(|(key, _)| *key);
+        shown.collect::<Vec<_>>().join("  ")
+    };
+    (1..=7).rev().map(upto).find(|line| line.len() <= width).unwrap_or_else(|| upto(0))
 }
 
 fn draw_help(frame: &mut Frame<'_>) {
@@ -272,4 +292,16 @@ fn draw_help(frame: &mut Frame<'_>) {
     let lines: Vec<Line<'_>> = HELP.iter().map(|line| Line::raw(format!(" {line}"))).collect();
     let block = Block::bordered().title("help").title_bottom("any key closes this");
     frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_and_quit_stay_in_the_footer() {
+        assert!(keys(80).contains("b base"), "there is room for all");
+        assert_eq!(keys(30), "? help  c continue  q quit");
+        assert_eq!(keys(5), "? help  q quit");
+    }
 }

@@ -20,8 +20,8 @@ Each line is a JSON object:
   {\"key\": \"pear\", \"value\": \"green\"}        set a key
   {\"key\": \"plum\", \"delete\": true}          delete a key
 
-Bytes that are not UTF-8 come as \"key_hex\", \"key_base64\", \"value_hex\" or \"value_base64\". A line may
-hold one condition: \"if_absent\": true, \"if_present\": true, \"if_seq\": 7, \"if_value\": \"green\". If a
+Bytes that are not UTF-8 come as \"key_hex\", \"key_base64\", \"value_hex\" or \"value_base64\". A line may \
+hold one condition: \"if_absent\": true, \"if_present\": true, \"if_seq\": 7, \"if_value\": \"green\". If a \
 line is wrong or a condition does not hold, nothing is written.
 
 Examples:

@@ -5,9 +5,9 @@ use withy::{MergeOptions, Store};
 
 use crate::app::App;
 use crate::fail::{Doing as _, Failure, Outcome, Result};
-use crate::merged;
+use crate::merged::{self, Asked};
 use crate::merging::{self, Policy, Steps};
-use crate::verbs::diff::split;
+use crate::verbs::diff::range;
 use crate::walk::{Ends, Filter, Walk};
 
 /// Apply the changes of commits again, on the branch
@@ -16,7 +16,7 @@ use crate::walk::{Ends, Filter, Walk};
 /// conflicts, it waits until they are settled. Ends with exit code 1 if conflicts are left.
 #[derive(Args)]
 #[command(after_help = "\
-`A..B` stands for the commits on the first parents of B that A does not have, oldest first. The changes
+`A..B` stands for the commits on the first parents of B that A does not have, oldest first. The changes \
 of a merge are those against its first parent, unless --mainline says otherwise.
 
 Examples:
@@ -45,11 +45,15 @@ pub(crate) struct Picks {
     #[command(flatten)]
     policy: Policy,
     /// Message, if it is one commit [default: made of that of the commit]
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with_all = ["abort", "status"])]
     pub(crate) message: Option<String>,
 }
 
 impl Picks {
+    pub(crate) fn asked<'a>(&self, source: &'a str) -> Asked<'a> {
+        Asked { source, no_open: self.policy.no_open }
+    }
+
     pub(crate) fn options(&self, revs: &[String], app: &App) -> Result<MergeOptions> {
         if revs.len() > 1 && self.message.is_some() {
             let cause = "one message is given for several commits";
@@ -77,14 +81,14 @@ pub(crate) fn run(args: CherryPick, app: &mut App) -> Result<Outcome> {
     let names: Vec<&str> = revs.iter().map(String::as_str).collect();
     let picked = store.cherry_pick(&branch, &names, options);
     let report = picked.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
-    merged::tell(app, &store, &source, &report, None)
+    merged::tell(app, &store, args.asked(&source), &report, None)
 }
 
 /// The commits that revs and ranges stand for, those of a range oldest first.
 pub(crate) fn expand(store: &Store, revs: &[String], app: &App) -> Result<Vec<String>> {
     let mut out = Vec::new();
     for rev in revs {
-        let Some((without, from)) = split(rev) else {
+        let Some((without, from)) = range(rev)? else {
             out.push(rev.clone());
             continue;
         };

@@ -17,15 +17,15 @@ use crate::text::{Format, escape};
 /// A flag beats an environment variable, that beats the store, that beats the default.
 #[derive(Args)]
 #[command(after_help = "\
-The store can keep author, durability, max-branches, and how keys are merged: merge-driver:PATTERN
-(text, json, counter, set or last-write) and merge-strategy:PATTERN (ours, theirs, manual or
-fast-forward). A PATTERN is a prefix of keys, PREFIX*SUFFIX, or nothing for all keys; the longest that
-fits counts. The environment can give author, durability and max-branches, and color, key-format, pager,
-value-format and wait, as WITHY_AUTHOR, WITHY_COLOR and so on. Ends with exit code 1 if a setting has no
+The store can keep author, durability, max-branches, and how keys are merged: merge-driver:PATTERN \
+(text, json, counter, set or last-write) and merge-strategy:PATTERN (ours, theirs, manual or \
+fast-forward). A PATTERN is a prefix of keys, PREFIX*SUFFIX, or nothing for all keys; the longest that \
+fits counts. The environment can give author, durability and max-branches, and color, key-format, pager, \
+value-format and wait, as WITHY_AUTHOR, WITHY_COLOR and so on. Ends with exit code 1 if a setting has no \
 value.
 
 Examples:
-  withy config --list                 all settings, and where each value comes from
+  withy config --list                 all settings, and where they come from
   withy config author
   withy config author 'Ada <ada@example.org>'
   withy config durability buffered
@@ -40,7 +40,7 @@ pub(crate) struct Config {
     /// New value
     #[arg(requires = "name")]
     value: Option<String>,
-    /// List all settings, and where each value comes from
+    /// List all settings, and where they come from
     #[arg(long, short, conflicts_with_all = ["name", "unset"])]
     list: bool,
     /// Remove a setting from the store
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Config, app: &mut App) -> Result<Outcome> {
             let store = app.open_write()?;
             let was_set = app.settings.stored.contains_key(setting.name());
             store.set_config(setting, None).doing(|| format!("unset {name}"))?;
-            Ok(if was_set { Outcome::Done } else { Outcome::No })
+            Ok(removed(was_set, name, app))
         }
         (name, _, None) => show(name.as_deref(), app),
     }
@@ -80,7 +80,16 @@ fn change_rule(rule: &Rule, name: &str, value: Option<&str>, app: &mut App) -> R
     let store = app.open_write()?;
     let was_set = rule.value(&store.merge_rules().doing(doing)?).is_some();
     rule.set(&store, value).doing(doing)?;
-    Ok(if value.is_some() || was_set { Outcome::Done } else { Outcome::No })
+    Ok(if value.is_some() { Outcome::Done } else { removed(was_set, name, app) })
+}
+
+/// Tells if there was nothing to remove.
+fn removed(was_set: bool, name: &str, app: &App) -> Outcome {
+    if was_set {
+        return Outcome::Done;
+    }
+    app.deny(&format!("{name} is not set in the store"));
+    Outcome::No
 }
 
 /// The setting of this name, if a store can hold it.

@@ -11,7 +11,7 @@ use crate::changes::Formats;
 use crate::conflicts::{self, Labels};
 use crate::fail::{Doing as _, Failure, Outcome, Result};
 use crate::json::Object;
-use crate::merging::existing_branch;
+use crate::merging::{existing_branch, no_merge, none_left, none_open, some_left};
 use crate::out::{Out, Paint};
 use crate::text::name_of;
 
@@ -57,11 +57,9 @@ pub(crate) fn run(args: &Conflicts, app: &mut App) -> Result<Outcome> {
     let doing = || format!("list the conflicts of {branch}");
     let Some(open) = store.open_merge(&branch).doing(doing)? else {
         if !args.keys.is_empty() {
-            let cause = format!("nothing is open on {branch}");
-            return Err(Failure::usage("show conflicts", cause)
-                .hint("`withy conflicts --all` lists what is open"));
+            return Err(none_open("show conflicts".into(), &branch));
         }
-        app.deny(&format!("nothing is open on {branch}"));
+        app.deny(&no_merge(&branch));
         return Ok(Outcome::Done);
     };
     let all = store.conflicts(&branch, &KeyRange::all()).doing(doing)?;
@@ -70,6 +68,8 @@ pub(crate) fn run(args: &Conflicts, app: &mut App) -> Result<Outcome> {
     // As it is now, not as it was when the branch had not moved.
     let mut open = open;
     (open.unresolved, open.resolved) = (unresolved as u64, (all.len() - unresolved) as u64);
+    // Of a series of commits, several may be about one key.
+    let is_series = all.iter().any(|one| one.at != open.at);
     let shown = chosen(all, args, app)?;
     let mut out = app.paged()?;
     let (key, value) = (app.key_format()?, app.value_format()?);
@@ -80,11 +80,19 @@ pub(crate) fn run(args: &Conflicts, app: &mut App) -> Result<Outcome> {
     } else {
         let title = out.paint(Paint::Heading, conflicts::heading(&open));
         writeln!(out, "{title}")?;
+        if let Some(moved) = conflicts::moved(&store, &open) {
+            writeln!(out, "{moved}")?;
+        }
+        let is_verbose = args.verbose || !args.keys.is_empty();
+        let page = Page { store: &store, open: &open, is_verbose, is_series };
         for one in &shown {
-            write_one(&store, &open, one, args, Formats { key, value }, &mut out)?;
+            page.write(one, Formats { key, value }, &mut out)?;
         }
     }
     out.finish()?;
+    if unresolved == 0 && !app.globals.json {
+        app.deny(&format!("hint: {}", none_left(&store, &open)));
+    }
     Ok(outcome)
 }
 
@@ -111,28 +119,35 @@ fn chosen(all: Vec<OpenConflict>, args: &Conflicts, app: &App) -> Result<Vec<Ope
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-fn write_one(
-    store: &Store,
-    open: &OpenMerge,
-    one: &OpenConflict,
-    args: &Conflicts,
-    formats: Formats,
-    out: &mut Out,
-) -> Result<()> {
-    let labels = Labels::of(open, one.at);
-    let told = labels.tell(&one.conflict, formats.key);
-    let line = format!("{}: {told}", one.conflict.kind);
-    match conflicts::resolution(one) {
-        Some(how) => {
-            let how = out.paint(Paint::Added, format!("settled: {how}"));
-            writeln!(out, "  {line} ({how})")?;
+/// How conflicts are written.
+struct Page<'a> {
+    store: &'a Store,
+    open: &'a OpenMerge,
+    /// With the values of all sides.
+    is_verbose: bool,
+    /// They are of several commits.
+    is_series: bool,
+}
+
+impl Page<'_> {
+    fn write(&self, one: &OpenConflict, formats: Formats, out: &mut Out) -> Result<()> {
+        let labels = Labels::of(self.open, one.at);
+        let told = labels.tell(&one.conflict, formats.key);
+        let at = if self.is_series { format!(" at seq:{}", one.at) } else { String::new() };
+        let line = format!("{}: {told}{at}", one.conflict.kind);
+        match conflicts::resolution(one) {
+            Some(how) => {
+                let how = out.paint(Paint::Added, format!("settled: {how}"));
+                writeln!(out, "  {line} ({how})")?;
+            }
+            None => writeln!(out, "{} {line}", out.paint(Paint::Removed, "U"))?,
         }
-        None => writeln!(out, "{} {line}", out.paint(Paint::Removed, "U"))?,
+        if self.is_verbose {
+            conflicts::write_sides(self.store, &one.conflict, &labels, formats, out)?;
+            conflicts::write_chosen(one, formats.value, out)?;
+        }
+        Ok(())
     }
-    if args.verbose || !args.keys.is_empty() {
-        conflicts::write_sides(store, &one.conflict, &labels, formats, out)?;
-    }
-    Ok(())
 }
 
 fn as_json(
@@ -165,7 +180,13 @@ fn list_open(store: &Store, app: &App) -> Result<Outcome> {
     for open in &all {
         match app.globals.json {
             true => out.json(&conflicts::open_json(open).done())?,
-            false => writeln!(out, "{}", conflicts::heading(open))?,
+            false => {
+                let next = match open.unresolved {
+                    0 => none_left(store, open),
+                    _ => some_left(store, open.target.as_str(), open.action),
+                };
+                writeln!(out, "{}\n  {next}", conflicts::heading(open))?;
+            }
         }
     }
     out.finish()?;

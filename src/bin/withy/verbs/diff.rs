@@ -15,7 +15,7 @@ use crate::json::Object;
 /// Values that are text are compared line by line, others are shown by length and hash.
 #[derive(Args)]
 #[command(after_help = "\
-With one REV: from it to the head of the branch. `A...B` is what B did since its merge base with A, the
+With one REV: from it to the head of the branch. `A...B` is what B did since its merge base with A, the \
 newest if there are several. What one commit changed: `withy show`.
 
 Examples:
@@ -117,6 +117,16 @@ fn ends(args: &Diff, store: &Store, app: &App) -> Result<(String, String)> {
 pub(crate) fn split(revs: &str) -> Option<(Option<&str>, Option<&str>)> {
     let (from, to) = revs.split_once("..")?;
     Some(((!from.is_empty()).then_some(from), (!to.is_empty()).then_some(to)))
+}
+
+/// The ends of `A..B`, where `A...B` means nothing.
+pub(crate) fn range(revs: &str) -> Result<Option<(Option<&str>, Option<&str>)>> {
+    if let Some((from, to)) = revs.split_once("...") {
+        let cause = "`A...B` is for `withy diff` only";
+        return Err(Failure::usage(format!("read {revs}"), cause)
+            .hint(format!("`{from}..{to}` is what B has and A has not")));
+    }
+    Ok(split(revs))
 }
 
 #[cfg(test)]

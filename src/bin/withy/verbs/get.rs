@@ -17,7 +17,7 @@ use crate::text::{as_text, name_of};
 /// a terminal it ends in a newline, and what is not text is escaped.
 #[derive(Args)]
 #[command(after_help = "\
-Several keys are shown as `key<TAB>value`, escaped, one on a line. Ends with exit code 1 if a key is
+Several keys are shown as `key<TAB>value`, escaped, one on a line. Ends with exit code 1 if a key is \
 absent.
 
 Examples:

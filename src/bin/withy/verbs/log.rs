@@ -14,14 +14,14 @@ use crate::fail::{Doing as _, Outcome, Result};
 use crate::graph::Graph;
 use crate::json;
 use crate::out::Out;
-use crate::verbs::diff::split;
+use crate::verbs::diff;
 use crate::walk::{Ends, Filter, Walk};
 use crate::when;
 
 /// Show commits, newest first
 #[derive(Args)]
 #[command(after_help = "\
-A time is 2026-11-20T10:00:00Z, 2026-11-20 (UTC), or '2 hours ago'. --author NAME shows only commits
+A time is 2026-11-20T10:00:00Z, 2026-11-20 (UTC), or '2 hours ago'. --author NAME shows only commits \
 by authors that contain NAME.
 
 Examples:
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Log, app: &mut App) -> Result<Outcome> {
     let out = app.paged()?;
     let mut page = Page { out, args, store: &store, names, formats, range, json: app.globals.json };
     let limit = args.limit.unwrap_or(usize::MAX);
-    let range = args.rev.as_deref().and_then(split);
+    let range = args.rev.as_deref().map(diff::range).transpose()?.flatten();
     if args.graph || args.all || range.is_some() {
         let ends = match range {
             Some((without, from)) => {

@@ -6,7 +6,7 @@ use withy::{DiffOptions, FastForward, MergeOutcome};
 use crate::app::App;
 use crate::changes::{self, Formats, Style};
 use crate::fail::{Doing as _, Outcome, Result};
-use crate::merged;
+use crate::merged::{self, Asked};
 use crate::merging::{self, Policy, Steps};
 
 /// Merge a rev into the branch
@@ -16,7 +16,7 @@ use crate::merging::{self, Policy, Steps};
 /// Ends with exit code 1 if conflicts are left.
 #[derive(Args)]
 #[command(after_help = "\
-Ours is the branch, theirs is SOURCE. Drivers and strategies can be kept in the store:
+Ours is the branch, theirs is SOURCE. Drivers and strategies can be kept in the store: \
 `withy config merge-driver:notes/ text`.
 
 Examples:
@@ -24,6 +24,7 @@ Examples:
   withy merge topic --dry-run
   withy merge topic -s theirs
   withy merge topic --strategy-for cache/=theirs --driver 'notes/*.txt=text'
+  withy merge topic --driver =text    for all keys
   withy merge topic --resolve pear=ours --resolve-value plum=ripe
   withy merge topic --ff-only
   withy merge topic --squash -m 'All about pears'
@@ -51,10 +52,10 @@ pub(crate) struct Merge {
     #[arg(long, conflicts_with = "step")]
     dry_run: bool,
     /// Show how much of each value changed
-    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    #[arg(long, conflicts_with_all = ["dry_run", "json", "step"])]
     stat: bool,
     /// Message of the commit [default: `Merge SOURCE into BRANCH`]
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with_all = ["abort", "status"])]
     message: Option<String>,
 }
 
@@ -67,6 +68,7 @@ pub(crate) fn run(args: Merge, app: &mut App) -> Result<Outcome> {
         (_, true) => FastForward::Never,
         _ => FastForward::Allowed,
     };
+    let asked = Asked { source, no_open: args.policy.no_open };
     let options = args.policy.options(args.message, app)?;
     let options = options.fast_forward(fast_forward).squash(args.squash);
     let store = if args.dry_run { app.open_read()? } else { app.open_write()? };
@@ -74,11 +76,11 @@ pub(crate) fn run(args: Merge, app: &mut App) -> Result<Outcome> {
     let doing = || format!("merge {source} into {branch}");
     if args.dry_run {
         let plan = store.plan_merge(&branch, source, options).doing(doing)?;
-        return merged::tell(app, &store, source, &plan.report, Some(&plan));
+        return merged::tell(app, &store, asked, &plan.report, Some(&plan));
     }
     let merged = store.merge(&branch, source, options);
     let report = merged.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
-    let outcome = merged::tell(app, &store, source, &report, None)?;
+    let outcome = merged::tell(app, &store, asked, &report, None)?;
     let moved = matches!(report.outcome, MergeOutcome::FastForward | MergeOutcome::Committed);
     if args.stat && moved && !app.globals.quiet {
         let formats = Formats { key: app.key_format()?, value: app.value_format()? };

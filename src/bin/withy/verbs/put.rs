@@ -14,7 +14,7 @@ use crate::text::name_of;
 /// Set a key to a value, as one commit
 #[derive(Args)]
 #[command(after_help = "\
-A value that is set already changes nothing: no commit is made. A condition that does not hold ends
+A value that is set already changes nothing: no commit is made. A condition that does not hold ends \
 with exit code 3, and nothing is written.
 
 Examples:

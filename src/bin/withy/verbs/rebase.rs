@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::app::App;
 use crate::fail::{Doing as _, Outcome, Result};
-use crate::merged;
+use crate::merged::{self, Asked};
 use crate::merging::{self, Policy, Steps};
 
 /// Replay the commits of the branch on top of another commit
@@ -13,7 +13,7 @@ use crate::merging::{self, Policy, Steps};
 /// what it goes onto, theirs the commit that is replayed. Ends with exit code 1 if conflicts are left.
 #[derive(Args)]
 #[command(after_help = "\
-A merge among the commits becomes one commit with what it changed. `withy undo` brings the branch back as
+A merge among the commits becomes one commit with what it changed. `withy undo` brings the branch back as \
 it was.
 
 Examples:
@@ -42,5 +42,6 @@ pub(crate) fn run(args: Rebase, app: &mut App) -> Result<Outcome> {
     let doing = || format!("rebase {branch} onto {onto}");
     let rebased = store.rebase(&branch, onto, options);
     let report = rebased.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
-    merged::tell(app, &store, onto, &report, None)
+    let asked = Asked { source: onto, no_open: args.policy.no_open };
+    merged::tell(app, &store, asked, &report, None)
 }

@@ -12,7 +12,7 @@ use crate::conflicts::Labels;
 use crate::editor;
 use crate::fail::{Code, Doing as _, Failure, Outcome, Result};
 use crate::json::Object;
-use crate::merging::verb_of;
+use crate::merging::{command, none_left};
 use crate::resolver;
 use crate::text::name_of;
 
@@ -22,8 +22,8 @@ use crate::text::name_of;
 /// the store until the merge is continued or aborted, and can be settled anew until then.
 #[derive(Args)]
 #[command(after_help = "\
---prefix and --all leave alone what is settled already, but for --reset. --edit opens VISUAL or EDITOR
-with the text of both sides and git's conflict markers; where one side deleted the key, a text that is
+--prefix and --all leave alone what is settled already, but for --reset. --edit opens VISUAL or EDITOR \
+with the text of both sides and git's conflict markers; where one side deleted the key, a text that is \
 left empty deletes it.
 
 Examples:
@@ -136,7 +136,12 @@ pub(crate) fn run(args: &Resolve, app: &mut App) -> Result<Outcome> {
 /// Goes through the conflicts on a terminal.
 fn interactive(args: &Resolve, app: &mut App) -> Result<Outcome> {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    if args.selects() || app.globals.json || !on_terminal {
+    if !args.selects() && !app.globals.json && !on_terminal {
+        let cause = "the screen to settle them on needs a terminal";
+        return Err(Failure::usage("settle conflicts", cause)
+            .hint("name keys and how, such as `withy resolve KEY --ours`, or use --all --theirs"));
+    }
+    if args.selects() || app.globals.json {
         return Err(Failure::usage("settle conflicts", "it is not said how")
             .hint("use --ours, --theirs, --base, --value, --file, --delete, --edit or --reset"));
     }
@@ -151,7 +156,7 @@ fn selected(store: &Store, branch: &str, args: &Resolve, app: &App) -> Result<Ve
     let prefix = args.prefix.as_ref().map(|prefix| app.key(prefix)).transpose()?;
     let range = prefix.clone().map_or_else(KeyRange::all, KeyRange::prefix);
     let mut all = store.conflicts(branch, &range).doing(doing)?;
-    let hint = "`withy conflicts` lists the conflicts";
+    let hint = format!("`{}` lists the conflicts", command(store, branch, "conflicts"));
     // Those of commits that are passed are settled for good until the branch moves.
     let open = store.open_merge(branch).doing(doing)?;
     if let Some(open) = open {
@@ -174,8 +179,19 @@ fn selected(store: &Store, branch: &str, args: &Resolve, app: &App) -> Result<Ve
             continue;
         }
         let found = all.iter().find(|one| one.conflict.key == key);
-        let cause = format!("{} is not in conflict", name_of(&key));
-        out.push(found.cloned().ok_or_else(|| Failure::usage(doing(), cause).hint(hint))?);
+        let Some(found) = found.cloned() else {
+            let cause = format!("{} is not in conflict", name_of(&key));
+            let hint = match all.iter().any(|one| one.conflict.key.starts_with(&key)) {
+                true => format!("for all keys that start with it: `--prefix {}`", name_of(&key)),
+                false => hint,
+            };
+            return Err(Failure::usage(doing(), cause).hint(hint));
+        };
+        if args.reset && found.resolution.is_none() {
+            let cause = format!("{} is not settled", name_of(&key));
+            return Err(Failure::usage(doing(), cause));
+        }
+        out.push(found);
     }
     Ok(out)
 }
@@ -200,7 +216,7 @@ fn tell(
         .with("resolved", open.resolved);
     app.say(app.out()?, object, |_| {
         let left = match open.unresolved {
-            0 => format!("none is left: `withy {} --continue` goes on", verb_of(open.action)),
+            0 => none_left(store, &open),
             _ => format!("{} left", plural(open.unresolved, "conflict")),
         };
         if settled.is_empty() {
@@ -228,7 +244,7 @@ fn edit(args: &Resolve, app: &mut App) -> Result<Outcome> {
         let doing = || format!("edit {}", name_of(&one.conflict.key));
         let Some(open) = store.open_merge(&branch).doing(doing)? else { break };
         let labels = Labels::of(&open, one.at);
-        let draft = editor::draft(&store, &one.conflict, &labels)?;
+        let draft = editor::draft(&store, &one, &labels)?;
         drop(store);
         let (resolution, kept) = editor::edit(&one.conflict.key, &draft)?;
         let store = app.open_write()?;

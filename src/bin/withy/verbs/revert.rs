@@ -14,7 +14,7 @@ use crate::verbs::cherry_pick::{Picks, expand};
 /// with exit code 1 if conflicts are left.
 #[derive(Args)]
 #[command(after_help = "\
-`A..B` stands for the commits on the first parents of B that A does not have, newest first. To go back
+`A..B` stands for the commits on the first parents of B that A does not have, newest first. To go back \
 to an earlier state as a whole: `withy restore`, `withy reset` or `withy undo`.
 
 Examples:
@@ -47,5 +47,5 @@ pub(crate) fn run(args: Revert, app: &mut App) -> Result<Outcome> {
     let names: Vec<&str> = revs.iter().map(String::as_str).collect();
     let reverted = store.revert(&branch, &names, options);
     let report = reverted.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
-    merged::tell(app, &store, &source, &report, None)
+    merged::tell(app, &store, args.asked(&source), &report, None)
 }

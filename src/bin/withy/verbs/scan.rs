@@ -16,7 +16,7 @@ use crate::json::Object;
 #[command(
     visible_alias = "ls",
     after_help = "\
-Each row is `key<TAB>value`, both escaped. With --json each row is an object on a line, which
+Each row is `key<TAB>value`, both escaped. With --json each row is an object on a line, which \
 `withy import` and `withy apply` read.
 
 Examples:

@@ -18,8 +18,8 @@ use crate::text::Format;
 /// Show commits with what they changed
 #[derive(Args)]
 #[command(after_help = "\
-Changes are those against the first parent. Of a merge, squash, pick, revert or rebase it also says where
-it came from, and what settled the keys that both sides had changed. The value of a key at a commit:
+Changes are those against the first parent. Of a merge, squash, pick, revert or rebase it also says where \
+it came from, and what settled the keys that both sides had changed. The value of a key at a commit: \
 `withy get KEY --at REV`.
 
 Examples:
