@@ -266,7 +266,8 @@ impl Merger<'_> {
             policy.given.keys().filter(|key| !used.contains(*key)).cloned().collect();
         // What a sequence has not come to yet may still need them.
         let sequence = !matches!(job.action, MergeAction::Merge | MergeAction::Squash);
-        if !unused.is_empty() && !(sequence && draft.report.stopped_at.is_some()) {
+        let may_come = sequence && draft.report.stopped_at.is_some();
+        if !unused.is_empty() && !may_come {
             return Err(refused(unused, "there is a resolution, but no conflict"));
         }
         Ok(draft)
@@ -299,7 +300,9 @@ impl Merger<'_> {
         }
         if job.options.fast_forward == FastForward::Only && job.action == MergeAction::Squash {
             let what = "a squash makes a commit, so it is never a fast-forward";
-            return Err(Error::new(ErrorKind::Precondition, what).with_hint("demand one of the two"));
+            return Err(
+                Error::new(ErrorKind::Precondition, what).with_hint("demand one of the two")
+            );
         }
         if job.options.fast_forward == FastForward::Only {
             let what = format!("{} has moved since it parted from {}", job.target, job.source);

@@ -210,19 +210,19 @@ merge of topic into main (begun TIME by ada): 6 conflicts left, 0 settled
 }
 
 #[test]
-fn undo_1_what_is_open_on_a_branch_that_is_undone_goes_with_it() {
+fn undo_1_a_branch_is_not_undone_while_a_merge_is_open_on_it() {
     Shell::new().session(
         r#"
 $ withy -q put pear green && withy -q branch topic && withy -q put pear brown && withy -q -b topic put pear yellow
 $ withy -q -b topic merge main
 [1]
-$ withy undo -n 3 -q && withy branch
-* main
-$ withy conflicts --all
-$ withy -b topic merge --abort
-! error: read what is open on topic: no branch "topic"
-! hint: `withy branch` lists the branches
+$ withy undo -n 3 -q
+! error: undo: cannot take back branch topic: a merge is open on it
+! hint: continue it or abort it first
 [2]
+$ withy -q -b topic merge --abort
+$ withy undo -q && withy branch
+* main
 "#,
     );
 }

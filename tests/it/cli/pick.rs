@@ -186,10 +186,10 @@ $ withy revert @~1 && withy scan
  0 added, 0 modified, 2 deleted
 pear	yellow
 $ withy revert seq:6 --mainline 3
-! error: revert seq:6 on main: commit 6 has 2 parents, there is no parent 3
+! error: revert seq:6 on main: seq:6 has 2 parents, there is no parent 3
 [2]
 $ withy cherry-pick seq:0
-! error: cherry-pick seq:0 on main: commit 0 is the root, which changes nothing
+! error: cherry-pick seq:0 on main: seq:0 is the root, which changes nothing
 [2]
 "#,
     );

@@ -88,6 +88,11 @@ impl World {
             MergeAction::Revert => world.store.revert(&target, &names, options),
             _ => world.store.cherry_pick(&target, &names, options),
         };
+        let once: BTreeSet<usize> = revs.iter().map(|&(_, commit)| commit).collect();
+        if once.len() < revs.len() {
+            must_fail(call(self, options), ErrorKind::Invalid);
+            return;
+        }
         let mut steps = Vec::new();
         for &(_, commit) in &revs {
             let number = mainline.unwrap_or(1) as usize - 1;
