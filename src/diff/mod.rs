@@ -107,7 +107,7 @@ pub(crate) type Sides = (Option<ValueHash>, Option<ValueHash>);
 /// Keys with the hashes on both sides.
 pub(crate) type Net = BTreeMap<Vec<u8>, Sides>;
 /// Rows are read in groups of this many.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 128;
 
 /// The keys that differ between two views, with the hashes on both sides.
 pub(crate) fn net_changes(
@@ -270,7 +270,7 @@ impl Diff {
                 keys.map(|(key, _)| key.as_slice()).collect::<Vec<_>>()
             };
             let read =
-                |view: &View, keys: &[&[u8]]| view.finder(keys.len()).cells(keys, ScanRow::of);
+                |view: &View, keys: &[&[u8]]| view.finder(0).cells(keys, ScanRow::of);
             (read(&self.from, &present(|s| s.0))?, read(&self.to, &present(|s| s.1))?)
         };
         let (mut old, mut new) = (old.drain(..), new.drain(..));
