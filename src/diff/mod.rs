@@ -269,8 +269,7 @@ impl Diff {
                 let keys = group.iter().filter(|(_, sides)| side(sides).is_some());
                 keys.map(|(key, _)| key.as_slice()).collect::<Vec<_>>()
             };
-            let read =
-                |view: &View, keys: &[&[u8]]| view.finder(0).cells(keys, ScanRow::of);
+            let read = |view: &View, keys: &[&[u8]]| view.finder(0).cells(keys, ScanRow::of);
             (read(&self.from, &present(|s| s.0))?, read(&self.to, &present(|s| s.1))?)
         };
         let (mut old, mut new) = (old.drain(..), new.drain(..));
