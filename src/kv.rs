@@ -12,6 +12,8 @@ use crate::id::Seq;
 pub const MAX_KEY_LEN: usize = 65_536;
 /// Longest value, in bytes. The shortest has none.
 pub const MAX_VALUE_LEN: usize = 1 << 30;
+/// Longest payload of a message, and longest input of a saga, in bytes.
+pub const MAX_PAYLOAD_LEN: usize = 16 << 20;
 
 /// Refuses a key that no store can hold.
 pub(crate) fn check_key(key: &[u8]) -> Result<()> {
@@ -32,6 +34,17 @@ pub(crate) fn check_value(value: &[u8]) -> Result<()> {
         len => Err(Error::new(
             ErrorKind::Limit,
             format!("value of {len} bytes is over the limit of {MAX_VALUE_LEN} bytes"),
+        )),
+    }
+}
+
+/// Refuses a payload that is too long; `what` says whose.
+pub(crate) fn check_payload(what: &str, payload: &[u8]) -> Result<()> {
+    match payload.len() {
+        0..=MAX_PAYLOAD_LEN => Ok(()),
+        len => Err(Error::new(
+            ErrorKind::Limit,
+            format!("{what} of {len} bytes is over the limit of {MAX_PAYLOAD_LEN} bytes"),
         )),
     }
 }

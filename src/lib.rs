@@ -73,7 +73,8 @@ pub use feed::{Feed, FeedChange, FeedEvent, FeedOptions, Subscription};
 pub use graph::{Commit, CommitChange, CommitRef, Log, Origin};
 pub use id::{CommitId, Fingerprint, OpId, ParseHashError, ParseOpIdError, Seq, ValueHash};
 pub use kv::{
-    Batch, ChangeKind, Direction, Durability, Expect, KeyRange, MAX_KEY_LEN, MAX_VALUE_LEN,
+    Batch, ChangeKind, Direction, Durability, Expect, KeyRange, MAX_KEY_LEN, MAX_PAYLOAD_LEN,
+    MAX_VALUE_LEN,
 };
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,

@@ -145,6 +145,26 @@ fn branch_fault(raw: &str) -> Option<&'static str> {
     })
 }
 
+/// Longest topic, name or id of coordination, in bytes.
+const MAX_LABEL_LEN: usize = 256;
+
+/// Checks a topic of the outbox, the name of a saga, step or compensation, or the id of a saga: 1 to 256
+/// bytes without control characters.
+pub(crate) fn check_label(what: &str, raw: &str) -> Result<()> {
+    let fault = match raw {
+        "" => "it is empty".to_owned(),
+        _ if raw.len() > MAX_LABEL_LEN => format!("it is over {MAX_LABEL_LEN} bytes"),
+        _ if raw.chars().any(char::is_control) => "it has a control character".to_owned(),
+        _ => return Ok(()),
+    };
+    let mut shown = raw.escape_debug().to_string();
+    if shown.len() > 2 * MAX_LABEL_LEN {
+        shown = format!("{} ...", shown.chars().take(80).collect::<String>());
+    }
+    let text = format!("\"{shown}\" is not a valid {what}: {fault}");
+    Err(Error::new(ErrorKind::Invalid, text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@ use super::commit::{
     ChangesAt, Header, OriginRecord, ParentRecord, Parts, read_changes, read_first, read_further,
     write_first, write_further,
 };
+use super::coord::tests::{attempts, dead, message, saga};
+use super::coord::{AttemptsRecord, DeadRecord, MessageRecord, SagaRecord};
 use super::merge::tests::{head as head_of_merge, open, open_conflict, rules, settled};
 use super::merge::{
     OpenConflictRecord, OpenRecord, RulesRecord, read_first_details, read_further_details,
@@ -138,6 +140,10 @@ fn cases() -> Vec<Case> {
         case("open merge", record::encode(&open()), takes::<OpenRecord>),
         case("open conflict", record::encode(&open_conflict()), takes::<OpenConflictRecord>),
         case("merge rules", record::encode(&rules()), takes::<RulesRecord>),
+        case("message", record::encode(&message()), takes::<MessageRecord>),
+        case("attempts", record::encode(&attempts()), takes::<AttemptsRecord>),
+        case("dead letter", record::encode(&dead()), takes::<DeadRecord>),
+        case("saga", record::encode(&saga()), takes::<SagaRecord>),
         case("index block", record::encode(&index), takes::<IndexRecord>),
         case("ids", record::encode(&ids), takes::<IdsRecord>),
         case("read layer", record::encode(&LayerRecord { line: 300 }), takes::<LayerRecord>),
@@ -154,6 +160,12 @@ fn cases() -> Vec<Case> {
         }),
         case("log key", keys::log(Seq::new(3), 1).to_vec(), |b| keys::log_parts(b).is_ok()),
         open_ended("branch key", keys::branch("main"), |b| keys::name_of(b).is_ok()),
+        case("message key", keys::message("mail", Seq::new(3), 1), |b| {
+            keys::outbox_parts(b).is_ok()
+        }),
+        open_ended("saga key", keys::saga(keys::saga::UNFINISHED, "order/7"), |b| {
+            keys::saga_id(b).is_ok()
+        }),
         case("operation key", keys::operation(OpId { seq: Seq::new(3), step: 1 }), |b| {
             keys::number_at(b, 9).is_ok()
         }),

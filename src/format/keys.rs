@@ -132,6 +132,54 @@ pub(crate) fn open_conflict_parts<'k>(
     Ok((Seq::new(at), &stored[prefix.len() + 8..]))
 }
 
+/// Prefix of all messages of the outbox that wait for delivery, or of other rows about messages.
+pub(crate) fn outbox(rows: u8) -> [u8; 2] {
+    [state::OUTBOX, rows]
+}
+
+/// `o, rows, topic, 00`: the rows of a topic, in the order in which its messages were committed.
+pub(crate) fn outbox_topic(rows: u8, topic: &str) -> Vec<u8> {
+    refs(state::OUTBOX, &[&[rows], topic.as_bytes(), &[0]])
+}
+
+/// `o, m, topic, 00, seq, number`: a message of the commit with this sequence. Of a transaction over
+/// several branches it is the newest commit; the number counts its messages of all topics from 0.
+pub(crate) fn message(topic: &str, seq: Seq, number: u32) -> Vec<u8> {
+    outbox_row(outbox::MESSAGE, topic, seq, number)
+}
+
+/// A row about a message: see [`outbox`](mod@outbox).
+pub(crate) fn outbox_row(rows: u8, topic: &str, seq: Seq, number: u32) -> Vec<u8> {
+    let number = number.to_be_bytes();
+    refs(state::OUTBOX, &[&[rows], topic.as_bytes(), &[0], &be(seq.get()), &number])
+}
+
+/// Topic, sequence and number in a key of [`outbox_row`].
+pub(crate) fn outbox_parts(stored: &[u8]) -> Result<(&str, Seq, u32), Corrupt> {
+    let fault = |at, want| Corrupt { record: "outbox key", at, want };
+    let end = stored.iter().position(|byte| *byte == 0).ok_or(fault(stored.len(), "topic"))?;
+    let topic = stored.get(2..end).and_then(|topic| std::str::from_utf8(topic).ok());
+    let topic = topic.ok_or(fault(2, "topic"))?;
+    let mut rest = Cursor::new("outbox key", &stored[end + 1..]);
+    let (seq, number) = (rest.u64("sequence")?, u32::from_be_bytes(rest.array("number")?));
+    if rest.rest().is_empty() {
+        Ok((topic, Seq::new(seq), number))
+    } else {
+        Err(fault(end + 13, "end"))
+    }
+}
+
+/// `s, u, id`, or `s, f, id` once it is finished: the journal of a saga.
+pub(crate) fn saga(rows: u8, id: &str) -> Vec<u8> {
+    refs(state::SAGA, &[&[rows], id.as_bytes()])
+}
+
+/// The id in a key of [`saga`].
+pub(crate) fn saga_id(stored: &[u8]) -> Result<&str, Corrupt> {
+    let id = stored.get(2..).and_then(|id| std::str::from_utf8(id).ok());
+    id.ok_or(Corrupt { record: "saga key", at: 2, want: "id" })
+}
+
 /// The row that says that a blob is there, and how long it is.
 pub(crate) fn blob_length(hash: &ValueHash) -> [u8; 33] {
     let mut out = [0; 33];
@@ -150,6 +198,24 @@ pub(crate) fn blob_content(hash: &ValueHash) -> [u8; 33] {
 pub(crate) mod state {
     pub(crate) const MERGE: u8 = b'm';
     pub(crate) const CONFLICT: u8 = b'c';
+    pub(crate) const OUTBOX: u8 = b'o';
+    pub(crate) const SAGA: u8 = b's';
+}
+
+/// Rows about messages of the outbox.
+pub(crate) mod outbox {
+    /// A message that waits for delivery.
+    pub(crate) const MESSAGE: u8 = b'm';
+    /// What came of it so far.
+    pub(crate) const ATTEMPTS: u8 = b'a';
+    /// A message that was given up.
+    pub(crate) const DEAD: u8 = b'd';
+}
+
+/// Rows of sagas.
+pub(crate) mod saga {
+    pub(crate) const UNFINISHED: u8 = b'u';
+    pub(crate) const FINISHED: u8 = b'f';
 }
 
 /// Kinds of rows in family `refs`.
@@ -281,6 +347,24 @@ mod tests {
         assert!(stored.starts_with(&prefix), "its own");
         assert_eq!(open_conflict_parts(&stored, &prefix), Ok((Seq::new(7), &b"\0k"[..])), "parts");
         assert!(open_conflict_parts(&prefix, &prefix).is_err(), "a short key is a fault");
+    }
+
+    #[test]
+    fn messages_sort_by_topic_and_then_in_the_order_of_their_commits() {
+        let mut stored = Vec::new();
+        for topic in ["a", "a b", "a/b", "ab", "b"] {
+            for (seq, number) in [(1, 0), (1, 1), (2, 0), (256, 0), (256, u32::MAX)] {
+                stored.push(message(topic, Seq::new(seq), number));
+                let parts = outbox_parts(&stored[stored.len() - 1]);
+                assert_eq!(parts, Ok((topic, Seq::new(seq), number)), "the parts come back");
+            }
+        }
+        assert!(stored.is_sorted(), "by topic, sequence, number");
+        let of_a = outbox_topic(outbox::MESSAGE, "a");
+        assert_eq!(stored.iter().filter(|key| key.starts_with(&of_a)).count(), 5, "only its own");
+        let whole = message("a", Seq::new(1), 0);
+        assert!(outbox_parts(&whole[..whole.len() - 1]).is_err(), "a short key is a fault");
+        assert!(outbox_parts(&[whole, vec![0]].concat()).is_err(), "and so is a long one");
     }
 
     #[test]

@@ -20,11 +20,17 @@
 //! | `refs`    | `y`, line, seq, bottom line          | read layer made by overlay     | overlay           |
 //! | `state`   | `m`, branch                          | a merge that is still open     | publish           |
 //! | `state`   | `c`, branch, 00, seq, key            | a conflict of an open merge    | publish           |
+//! | `state`   | `o`, `m`, topic, 00, seq, number     | a message of the outbox        | publish           |
+//! | `state`   | `o`, `a`, topic, 00, seq, number     | attempts to deliver it         | coord             |
+//! | `state`   | `o`, `d`, topic, 00, seq, number     | a message that was given up    | coord             |
+//! | `state`   | `s`, `u`, id                         | journal of a saga              | coord             |
+//! | `state`   | `s`, `f`, id                         | that of a finished one         | coord             |
 //! | `meta`    | fixed names                          | version, id, options, settings | open, publish     |
 //!
 //! All numbers in keys are big-endian, so keys sort as numbers do. Every value starts with a version.
 
 pub(crate) mod commit;
+pub(crate) mod coord;
 #[cfg(test)]
 mod hostile;
 pub(crate) mod keys;
