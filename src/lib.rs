@@ -88,7 +88,7 @@ pub use refs::{BranchInfo, Operation, TagInfo, TagListOptions, TagOrder};
 pub use sides::{ConflictKind, Resolution, Strategy};
 pub use store::{
     Branch, BranchOptions, Create, DeleteOptions, LogOptions, OpenOptions, Setting, Stats, Store,
-    StoreId, TagOptions,
+    StoreId, TagOptions, Work,
 };
-pub use txn::Txn;
+pub use txn::{Isolation, Scope, Txn, TxnBranch, TxnOptions};
 pub use view::{History, Read, Scan, Version, View};

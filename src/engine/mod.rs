@@ -22,7 +22,7 @@ pub(crate) use bulk::SortedFile;
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Owner};
 pub(crate) use sync::GroupSync;
-pub(crate) use transaction::{CommitFault, Transaction};
+pub(crate) use transaction::Transaction;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;

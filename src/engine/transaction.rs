@@ -1,24 +1,16 @@
-//! RocksDB's optimistic transaction: tracked keys, and a commit that fails if one was written since.
+//! RocksDB's optimistic transaction: tracked keys, savepoints, and a commit that fails if a key was
+//! written since it was tracked.
 
 use rocksdb::{OptimisticTransactionDB, OptimisticTransactionOptions};
 
-use super::{Engine, Slice, WriteSet, failed};
-use crate::error::{Error, Result};
+use super::{Engine, Slice, failed};
+use crate::error::Result;
 use crate::format::Family;
 
 /// An open optimistic transaction; dropping it rolls it back.
 pub(crate) struct Transaction<'a> {
     engine: &'a Engine,
     inner: rocksdb::Transaction<'a, OptimisticTransactionDB>,
-}
-
-/// Why RocksDB did not commit.
-pub(crate) enum CommitFault {
-    /// A tracked key was written since, or memtables have forgotten too much to tell. Nothing was
-    /// written.
-    Undecided,
-    /// The write failed; the engine is halted.
-    Failed(Error),
 }
 
 impl Engine {
@@ -39,27 +31,26 @@ impl Transaction<'_> {
             .map_err(|e| failed("cannot read from the store", e))
     }
 
-    /// Commits this set of writes if no tracked key was written since it was tracked. The caller
-    /// holds the commit lock.
-    pub(crate) fn commit(self, set: &WriteSet) -> std::result::Result<(), CommitFault> {
+    /// Whether no tracked key was written since it was tracked, as RocksDB's commit finds; `false` also
+    /// if its memtables have forgotten too much to tell. The caller holds the commit lock, which keeps
+    /// the answer true until it is let go.
+    pub(crate) fn is_current(self) -> Result<bool> {
         use rocksdb::ErrorKind as Rocks;
-        // The batch joins the transaction as it is; its keys become tracked too, under the lock.
-        self.inner
-            .rebuild_from_writebatch(&set.0)
-            .map_err(|e| CommitFault::Failed(failed("cannot prepare a commit", e)))?;
-        let mut undecided = false;
-        let committed = self.engine.guard(|| match self.inner.commit() {
-            Ok(()) => Ok(()),
-            Err(e) if matches!(e.kind(), Rocks::Busy | Rocks::TryAgain) => {
-                undecided = true;
-                Ok(())
-            }
-            Err(e) => Err(failed("cannot write to the store", e)),
-        });
-        match committed {
-            Ok(()) if undecided => Err(CommitFault::Undecided),
-            Ok(()) => Ok(()),
-            Err(e) => Err(CommitFault::Failed(e)),
+        // Nothing was put into it, so nothing is written.
+        match self.inner.commit() {
+            Ok(()) => Ok(true),
+            Err(e) if matches!(e.kind(), Rocks::Busy | Rocks::TryAgain) => Ok(false),
+            Err(e) => Err(failed("cannot check a transaction", e)),
         }
+    }
+
+    /// Sets a savepoint on RocksDB's stack of them.
+    pub(crate) fn set_savepoint(&self) {
+        self.inner.set_savepoint();
+    }
+
+    /// Forgets the keys that were tracked since the newest savepoint, and the savepoint itself.
+    pub(crate) fn rollback_to_savepoint(&self) -> Result<()> {
+        self.inner.rollback_to_savepoint().map_err(|e| failed("cannot roll back to a savepoint", e))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use super::{Publisher, Writer};
+use super::Publisher;
 use crate::engine::{Engine, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::{
@@ -106,15 +106,14 @@ pub(super) struct Build<'p> {
 }
 
 impl<'p> Build<'p> {
-    /// A commit after `head`, on `line`.
+    /// The commit with this sequence, after `head`, on `line`.
     pub(super) fn new(
         publisher: &'p Publisher,
-        writer: &Writer,
+        seq: Seq,
         line: LineId,
         head: &Head,
         decided: Vec<Vec<u8>>,
     ) -> Self {
-        let seq = writer.latest.next();
         Self {
             publisher,
             seq,

@@ -1,212 +1,254 @@
-//! From writes to a commit: what is replaced, what is refused, and the rows of one atomic write.
+//! From writes to commits: what is replaced, what is refused, and the rows of one atomic write.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::build::{Build, Meta, New, Ready};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
-use super::{CommitOptions, Committed, Publisher, Writer};
-use crate::engine::{CommitFault, Transaction, WriteSet};
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::row::Cell;
+use super::request::TrackedRows;
+use super::{CommitOptions, Committed, Part, Publisher, Request, Seen, Writer};
+use crate::engine::{Transaction, WriteSet};
+use crate::error::Result;
+use crate::format::coord::MessageRecord;
+use crate::format::refs::{OpKind, OperationRecord, RefEdit, RefName, RefState};
+use crate::format::{Family, keys, record};
 use crate::graph::{Graph, Head, Place};
-use crate::id::{LineId, Seq, ValueHash};
-use crate::kv::{Expect, Write, show_key};
-use crate::name::BranchName;
+use crate::id::{LineId, OpId, Seq};
 use crate::view::{Found, find_many, layers_at};
 
-/// What a transaction saw: its branch's newest commit when it began.
-pub(crate) struct Seen<'t> {
-    pub(crate) at: Place,
-    /// Whether nothing at all may have been committed to the branch since, whatever the keys.
-    pub(crate) unmoved: bool,
-    /// The branch's line then.
-    pub(crate) line: LineId,
-    /// What each key was when it was tracked, in the order of the keys.
-    pub(crate) rows: Vec<Option<Found<'static>>>,
-    /// RocksDB's side of the transaction, which tracks what was written.
-    pub(crate) tracked: Option<Transaction<'t>>,
+/// A part as the commit lock finds it.
+pub(super) struct Due<'r, 'e> {
+    pub(super) part: &'r Part,
+    pub(super) line: LineId,
+    pub(super) head: Arc<Head>,
+    /// What the keys are now that it writes.
+    pub(super) rows: Rows<'e>,
+    /// ... and those that it has read for update.
+    pub(super) locked: Rows<'e>,
 }
 
+/// What some keys are, each.
+type Rows<'e> = Vec<Option<Found<'e>>>;
+
+/// A change that is one: a key, what it becomes, and what it was.
+type Edit<'r, 'e> = (&'r [u8], New<'r>, Option<Found<'e>>);
+
 impl Publisher {
-    /// Makes a commit of these writes on a branch.
-    pub(crate) fn commit(
-        &self,
-        branch: &BranchName,
-        writes: &BTreeMap<Vec<u8>, Write>,
-        options: CommitOptions,
-        seen: Option<Seen<'_>>,
-    ) -> Result<Committed> {
+    /// Makes a commit that is a transaction by itself.
+    pub(crate) fn commit_alone(&self, part: Part, options: CommitOptions) -> Result<Committed> {
         let timer = self.counters.begin();
-        let done = if seen.is_some() && writes.is_empty() && !options.allow_empty {
-            // It has only read: nothing is in its way, not even that its branch is gone.
-            Ok(Committed::Unchanged)
-        } else {
-            self.commit_writes(branch, writes, options, seen)
-        };
+        let done = self.commit(Request { parts: vec![part], options, ..Request::default() });
         timer.end(&done);
-        done
+        Ok(done?.pop().unwrap_or(Committed::Unchanged))
     }
 
-    fn commit_writes(
-        &self,
-        branch: &BranchName,
-        writes: &BTreeMap<Vec<u8>, Write>,
-        options: CommitOptions,
-        seen: Option<Seen<'_>>,
-    ) -> Result<Committed> {
+    /// Makes the commits that are asked for, all of them or none; says of each part what came of it.
+    pub(crate) fn commit(&self, request: Request<'_>) -> Result<Vec<Committed>> {
+        let Request { mut parts, options, tracked, messages, attached } = request;
+        let idle = |part: &Part| part.seen.is_some() && part.writes.is_empty();
+        let more = !messages.is_empty() || !attached.is_empty() || options.allow_empty;
+        if !more && parts.iter().all(idle) {
+            // It has only read: nothing is in its way, not even that its branch is gone.
+            return Ok(vec![Committed::Unchanged; parts.len()]);
+        }
         let author = options.author.as_deref().unwrap_or(&self.settings.author);
         check_text("author", author, MAX_AUTHOR_LEN)?;
         check_text("message", &options.message, MAX_MESSAGE_LEN)?;
+        let known: Vec<_> =
+            parts.iter().map(|part| self.check_early(part)).collect::<Result<_>>()?;
+
         let mut guard = self.lock()?;
         let writer = &mut *guard;
-        let line = LineId::new(self.refs.branch(branch.as_str())?.line);
-        let head = self.graph.head(line)?;
-        if seen.as_ref().is_some_and(|seen| seen.unmoved && seen.at != head.place) {
-            let text = format!("{branch} moved on since the transaction began");
-            return Err(Error::new(ErrorKind::Conflict, text).with_hint("run it again"));
+        let rows: Vec<_> = parts.iter_mut().map(Part::take_rows).collect();
+        let mut due = self.gather(&parts, rows, tracked)?;
+        self.check_conflicts(&due, &known)?;
+
+        let mut set = WriteSet::default();
+        let mut ready = Vec::new();
+        let mut done = Vec::with_capacity(due.len());
+        let mut changed = Vec::new();
+        for due in &mut due {
+            changed.push(Some(self.edits(due)?).filter(|edits| !edits.is_empty()));
         }
-        let wanted: Vec<&[u8]> = writes.keys().map(Vec::as_slice).collect();
-        let newest = || {
-            let layers = layers_at(&self.graph, Place { line, seq: Seq::MAX }, head.rows)?;
-            find_many(self.engine(), &layers, &wanted)
-        };
-        let (base, tracked, old) = match seen {
-            // RocksDB will see that the rows are what they were when they were tracked.
-            Some(seen) if seen.line == line && seen.tracked.is_some() => {
-                (Some(seen.at), seen.tracked, seen.rows)
+        // An empty commit is one of the first branch. Messages have their place in the order of commits.
+        let needed = !messages.is_empty() && changed.iter().flatten().next().is_none();
+        if let Some(first) = changed.first_mut()
+            && (options.allow_empty || needed)
+        {
+            first.get_or_insert_default();
+        }
+        let grouped = changed.iter().flatten().count() > 1;
+        let time = self.time(writer);
+        let mut seq = writer.latest;
+        for (due, edits) in due.iter().zip(changed) {
+            let Some(edits) = edits else {
+                done.push(Committed::Unchanged);
+                continue;
+            };
+            seq = seq.next();
+            let meta = Meta {
+                author: author.to_owned(),
+                message: options.message.clone(),
+                branch: due.part.branch.to_string(),
+                time,
+                grouped,
+                ..Meta::default()
+            };
+            let mut build = Build::new(self, seq, due.line, &due.head, Vec::new());
+            for (key, new, old) in &edits {
+                build.edit(&mut set, key, *new, old.as_ref())?;
             }
-            Some(seen) => (Some(seen.at), None, newest()?),
-            None => (None, None, newest()?),
-        };
-        let check = |rows: &[Option<Found<'_>>]| match base {
-            Some(base) => self.check_conflicts(branch, line, base, &wanted, rows),
-            None => Ok(()),
-        };
-        if let Err(e) = check(&old) {
-            // Rows that were tracked may not be the newest ones, and all keys are to be named.
-            check(&newest()?)?;
-            return Err(e);
+            ready.push(build.finish(&mut set, meta)?);
+            done.push(Committed::At(seq));
         }
-        let mut edits = Vec::with_capacity(writes.len());
-        for ((key, write), old) in writes.iter().zip(old) {
+        let seqs: Vec<Seq> = done.iter().filter_map(|done| done.seq()).collect();
+        for (number, (topic, payload)) in (0..).zip(messages) {
+            let key = keys::message(&topic, seq, number);
+            let row = record::encode(&MessageRecord { payload, enqueued: time });
+            self.engine().put(&mut set, Family::State, &key, &row);
+        }
+        for attached in attached {
+            let rows = attached(&seqs)?;
+            self.put_rows(&mut set, &rows);
+        }
+        if grouped {
+            let edits = self.group_edits(&due, &done)?;
+            self.put_group(&mut set, writer, seq, (author, &options.message, edits));
+        }
+        if set.is_empty() {
+            return Ok(done);
+        }
+        let indexed = !ready.is_empty() && self.graph.write_due_blocks(&mut set)?;
+        self.engine().write(set)?;
+        if indexed {
+            self.graph.indexed();
+        }
+        for ready in ready {
+            self.done(writer, ready);
+        }
+        if grouped {
+            writer.last_op.step = 1;
+        }
+        let write = self.wrote(writer);
+        drop(guard);
+        self.settle(write, options.durability)?;
+        Ok(done)
+    }
+
+    /// Where the parts' branches are, and what their keys are: as they were tracked, if that is how
+    /// they still are.
+    fn gather<'r>(
+        &'r self,
+        parts: &'r [Part],
+        tracked: Vec<Option<TrackedRows>>,
+        transaction: Option<Transaction<'_>>,
+    ) -> Result<Vec<Due<'r, 'r>>> {
+        let mut places = Vec::with_capacity(parts.len());
+        let mut unmoved = true;
+        for part in parts {
+            let line = LineId::new(self.refs.branch(part.branch.as_str())?.line);
+            let head = self.graph.head(line)?;
+            let since = |seen: &Seen| seen.line == line && seen.at == head.place;
+            unmoved &= part.seen.as_ref().is_none_or(since);
+            places.push((line, head));
+        }
+        // Where nothing was committed since, nothing was written either. Else RocksDB says whether a
+        // row was, and where it has forgotten too much to tell, the rows themselves decide. The lock
+        // keeps the answer true until the write.
+        let current = match transaction {
+            Some(transaction) => unmoved || transaction.is_current()?,
+            None => false,
+        };
+        let mut out = Vec::with_capacity(parts.len());
+        for ((part, (line, head)), tracked) in parts.iter().zip(places).zip(tracked) {
+            let same = part.seen.as_ref().is_some_and(|seen| seen.line == line);
+            let known = tracked.filter(|_| current && same);
+            let (rows, locked) = match known {
+                Some(known) => known,
+                None => (Vec::new(), Vec::new()),
+            };
+            let complete = rows.len() == part.writes.len();
+            let rows = if complete { rows } else { self.newest(line, &head, &part.keys())? };
+            let wanted = part.locked_keys();
+            let complete = locked.len() == wanted.len();
+            let locked = if complete { locked } else { self.newest(line, &head, &wanted)? };
+            out.push(Due { part, line, head, rows, locked });
+        }
+        Ok(out)
+    }
+
+    /// What keys, which are sorted, are now.
+    pub(super) fn newest<'e>(
+        &'e self,
+        line: LineId,
+        head: &Head,
+        wanted: &[&[u8]],
+    ) -> Result<Vec<Option<Found<'e>>>> {
+        let layers = layers_at(&self.graph, Place { line, seq: Seq::MAX }, head.rows)?;
+        find_many(self.engine(), &layers, wanted)
+    }
+
+    /// The writes of a part that change something, if its conditions hold.
+    fn edits<'r, 'e>(&self, due: &mut Due<'r, 'e>) -> Result<Vec<Edit<'r, 'e>>> {
+        let mut edits = Vec::with_capacity(due.part.writes.len());
+        for ((key, write), old) in due.part.writes.iter().zip(std::mem::take(&mut due.rows)) {
             for expect in &write.expects {
                 self.check_expected(key, expect, old.as_ref())?;
             }
             let new = New::value(write.value.as_deref());
             if new.changes(old.as_ref())? {
-                edits.push((key, new, old));
+                edits.push((key.as_slice(), new, old));
             }
         }
-        if edits.is_empty() && !options.allow_empty {
-            // Nothing goes through RocksDB, which would see what was written since it was tracked.
-            if tracked.is_some() {
-                check(&newest()?)?;
-            }
-            return Ok(Committed::Unchanged);
-        }
-        let time = self.time(writer);
-        let meta = Meta {
-            author: author.to_owned(),
-            message: options.message,
-            branch: branch.to_string(),
-            time,
-            ..Meta::default()
-        };
-        let mut set = WriteSet::default();
-        let build = || {
-            let mut build = Build::new(self, writer, line, &head, Vec::new());
-            for (key, new, old) in &edits {
-                build.edit(&mut set, key, *new, old.as_ref())?;
-            }
-            build.finish(&mut set, meta)
-        };
-        let ready = match build() {
-            Ok(ready) => ready,
-            Err(e) => {
-                // Rows that were tracked may be old by now, and then nothing adds up.
-                if tracked.is_some() {
-                    check(&newest()?)?;
-                }
-                return Err(e);
-            }
-        };
-        let indexed = self.graph.write_due_blocks(&mut set)?;
-        match tracked.map(|tracked| tracked.commit(&set)) {
-            None => self.engine().write(set)?,
-            Some(Ok(())) => {}
-            Some(Err(CommitFault::Failed(e))) => return Err(e),
-            // A row was written since it was tracked, or RocksDB has forgotten too much to tell. The
-            // rows themselves decide: without a conflict they are those that the set was made from.
-            Some(Err(CommitFault::Undecided)) => {
-                check(&newest()?)?;
-                self.engine().write(set)?;
-            }
-        }
-        if indexed {
-            self.graph.indexed();
-        }
-        let seq = ready.head.place.seq;
-        self.done(writer, ready);
-        let write = self.wrote(writer);
-        drop(guard);
-        self.settle(write, options.durability)?;
-        Ok(Committed::At(seq))
+        Ok(edits)
     }
 
-    /// Refuses if a conditional write finds something else than it expects.
-    fn check_expected(&self, key: &[u8], expect: &Expect, old: Option<&Found<'_>>) -> Result<()> {
-        let found = match old {
-            Some(old) => Some((old.written_at(&self.graph)?, old.read()?.1)),
-            None => None,
-        };
-        let present = found.as_ref().is_some_and(|(_, cell)| cell.is_present());
-        let (holds, wanted) = match expect {
-            Expect::Any => return Ok(()),
-            Expect::Absent => (!present, "absent".to_owned()),
-            Expect::Present => (present, "present".to_owned()),
-            Expect::Seq(seq) => (
-                found.as_ref().is_some_and(|(at, _)| at == seq),
-                format!("last changed by commit {seq}"),
-            ),
-            Expect::Value(value) => {
-                let same = match &found {
-                    Some((_, cell)) => cell.hash() == Some(ValueHash::of(value)),
-                    None => false,
-                };
-                (
-                    same,
-                    format!("a value of {} bytes, {}", value.len(), ValueHash::of(value).short()),
-                )
-            }
-        };
-        if holds {
-            return Ok(());
+    /// What commits on several branches do to them, as one step of undo sees it.
+    fn group_edits(&self, due: &[Due<'_, '_>], done: &[Committed]) -> Result<Vec<RefEdit>> {
+        let mut edits = Vec::new();
+        for (due, done) in due.iter().zip(done) {
+            let Committed::At(seq) = done else { continue };
+            let branch = due.part.branch.as_str();
+            let record = (*self.refs.branch(branch)?).clone();
+            let before = RefState::Branch(record.clone(), due.head.place.seq.get());
+            edits.push(RefEdit {
+                name: RefName::Branch(branch.to_owned()),
+                before: Some(before),
+                after: Some(RefState::Branch(record, seq.get())),
+            });
         }
-        let actual = match &found {
-            None => "absent".to_owned(),
-            Some((seq, Cell::Deleted)) => format!("absent since commit {seq}"),
-            Some((seq, cell)) => {
-                let hash = cell.hash().map(|hash| hash.short()).unwrap_or_default();
-                let len = match cell {
-                    Cell::Inline(value) => value.len() as u64,
-                    Cell::Blob { len, .. } => *len,
-                    Cell::Deleted => 0,
-                };
-                format!("a value of {len} bytes, {hash}, last changed by commit {seq}")
-            }
+        Ok(edits)
+    }
+
+    /// Adds the entry of the operation log that makes several commits one step.
+    fn put_group(
+        &self,
+        set: &mut WriteSet,
+        writer: &mut Writer,
+        newest: Seq,
+        (author, message, edits): (&str, &str, Vec<RefEdit>),
+    ) {
+        let name = |edit: &RefEdit| match &edit.name {
+            RefName::Branch(name) | RefName::Tag(name) => name.clone(),
+            RefName::Active => String::new(),
         };
-        Err(Error::new(
-            ErrorKind::Precondition,
-            format!("{}: expected {wanted}, found {actual}", show_key(key)),
-        )
-        .with_hint("nothing was written; read the key again and decide anew")
-        .with_keys(vec![key.to_vec()]))
+        let names: Vec<String> = edits.iter().map(name).collect();
+        let title = message.lines().next().unwrap_or_default();
+        let what = match title {
+            "" => format!("commit to {}", names.join(", ")),
+            title => format!("commit to {}: {title}", names.join(", ")),
+        };
+        let (kind, author, since) = (OpKind::Do, author.to_owned(), writer.latest.get());
+        let time = self.time(writer);
+        let entry = OperationRecord { kind, time, author, what, since, edits };
+        let id = OpId { seq: newest, step: 1 };
+        self.engine().put(set, Family::Refs, &keys::operation(id), &record::encode(&entry));
     }
 
     /// Takes over what a commit that is written has changed in memory.
     pub(super) fn done(&self, writer: &mut Writer, ready: Ready) {
         writer.latest = ready.head.place.seq;
-        writer.last_op = crate::id::OpId { seq: writer.latest, step: 0 };
+        writer.last_op = OpId { seq: writer.latest, step: 0 };
         if ready.merges {
             self.graph.merged(ready.head.place.line);
         }
@@ -226,7 +268,7 @@ impl Publisher {
         let layers = newest_layers(&self.graph, line, head)?;
         let wanted: Vec<&[u8]> = changes.keys().map(Vec::as_slice).collect();
         let old = find_many(self.engine(), &layers, &wanted)?;
-        let mut build = Build::new(self, writer, line, head, decided);
+        let mut build = Build::new(self, writer.latest.next(), line, head, decided);
         for ((key, value), old) in changes.iter().zip(old) {
             let new = New::value(value.as_deref());
             if new.changes(old.as_ref())? {

@@ -441,7 +441,7 @@ impl ImportSession<'_> {
         publisher.engine().check()?;
         recover(publisher.engine())?;
         publisher.graph.reload()?;
-        publisher.refs.moved();
+        publisher.refs.all_moved();
         self.writer.latest = self.before;
         // Numbers of lines are not given again: who has seen one of them may still be at work on it.
         self.writer.last_time = self.time_before;

@@ -329,7 +329,7 @@ impl Publisher {
         let own = [Place { line, seq: Seq::MAX }];
         let has_rows = head.place.line == line && head.rows > 0;
         let mut set = WriteSet::default();
-        let mut build = Build::new(self, writer, line, &head, commit.decided.clone());
+        let mut build = Build::new(self, writer.latest.next(), line, &head, commit.decided.clone());
         let views = views_of(&self.graph, &commit.edits)?;
         let mut values = Values::new(&views, commit.edits.len());
         let mut own = Finder::new(self.engine(), &own, commit.edits.len());

@@ -142,7 +142,7 @@ impl Publisher {
         self.engine().put(&mut set, Family::Refs, &keys::line(line), &record::encode(&stored));
         self.engine().write(set)?;
         self.graph.forget_line(line);
-        self.refs.moved();
+        self.refs.moved([]);
         Ok(())
     }
 }

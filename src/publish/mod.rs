@@ -8,6 +8,7 @@ mod bulk;
 mod commit;
 mod conflict;
 mod counters;
+mod expect;
 mod import;
 mod init;
 mod land;
@@ -15,6 +16,8 @@ mod layers;
 mod moves;
 mod options;
 mod planned;
+mod reads;
+mod request;
 mod undo;
 
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -22,7 +25,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(crate) use build::Details;
-pub(crate) use commit::Seen;
+pub(crate) use counters::Timer;
 pub(crate) use import::{ImportRefs, ImportSession, ImportedTag, NewCommit};
 pub(crate) use init::{create, drop_unfinished, recover, remove_leftovers};
 pub(crate) use land::{Landing, MergeCommit, Plan, Planning, StateRows};
@@ -31,6 +34,8 @@ pub(crate) use moves::MovePlan;
 pub use options::{CommitOptions, Committed};
 pub(crate) use options::{MAX_AUTHOR_LEN, check_text};
 pub(crate) use planned::{After, PlannedEdit};
+pub(crate) use reads::ReadSet;
+pub(crate) use request::{Attached, Locked, Part, Request, Seen};
 
 use crate::clock::{Clock, Deadline};
 use crate::engine::{Engine, GroupSync, WriteSet};
@@ -48,6 +53,16 @@ pub(crate) struct Settings {
     pub(crate) author: String,
     pub(crate) blob_threshold: usize,
     pub(crate) max_branches: Option<u64>,
+    pub(crate) limits: Limits,
+}
+
+/// What one transaction may take, and how many may be open; no limit where none is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    pub(crate) active: Option<u64>,
+    pub(crate) operations: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) time: Option<Duration>,
 }
 
 /// What the holder of the commit lock may change.
@@ -124,6 +139,15 @@ impl Publisher {
     /// From how many bytes on values are stored once under their hash.
     pub(crate) fn blob_threshold(&self) -> usize {
         self.settings.blob_threshold
+    }
+
+    /// What transactions may take unless they say otherwise.
+    pub(crate) fn limits(&self) -> Limits {
+        self.settings.limits
+    }
+
+    pub(crate) fn refs(&self) -> &Arc<Refs> {
+        &self.refs
     }
 
     /// Who does what names nobody.

@@ -300,6 +300,7 @@ impl<'p> MovePlan<'p> {
         let id = OpId { seq: self.writer.latest, step: self.writer.last_op.step + 1 };
         let edits = std::mem::take(&mut self.edits);
         let net: i64 = edits.iter().map(branch_difference).sum();
+        let branches: Vec<String> = edits.iter().filter_map(moved_branch).collect();
         let entry = OperationRecord {
             kind,
             time: self.time,
@@ -316,8 +317,16 @@ impl<'p> MovePlan<'p> {
         if let Some(count) = &mut self.writer.branches {
             *count = count.saturating_add_signed(net);
         }
-        publisher.refs.moved();
+        publisher.refs.moved(branches);
         Ok(Some((id, publisher.wrote(self.writer))))
+    }
+}
+
+/// The branch that an edit moves, if it moves one.
+fn moved_branch(edit: &RefEdit) -> Option<String> {
+    match &edit.name {
+        RefName::Branch(name) => Some(name.clone()),
+        RefName::Tag(_) | RefName::Active => None,
     }
 }
 

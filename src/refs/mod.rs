@@ -3,8 +3,9 @@
 mod info;
 mod ops;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use info::{BranchInfo, Operation, TagInfo, TagListOptions, TagOrder};
 pub(crate) use ops::{Entry, describe};
@@ -26,11 +27,24 @@ pub(crate) struct Refs {
     cache: Cache,
     /// Grows with every move of a ref.
     epoch: AtomicU64,
+    recent: Mutex<Recent>,
+}
+
+/// So many moves of branches are remembered.
+const REMEMBERED: usize = 1 << 12;
+
+/// Branches that were moved lately, oldest first, each with the epoch since which it is where it is.
+#[derive(Default)]
+struct Recent {
+    moves: VecDeque<(u64, String)>,
+    /// Moves up to this epoch may be forgotten.
+    forgotten: u64,
 }
 
 impl Refs {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, cache: Cache::default(), epoch: AtomicU64::new(0) }
+        let (cache, epoch, recent) = (Cache::default(), AtomicU64::new(0), Mutex::default());
+        Self { engine, cache, epoch, recent }
     }
 
     /// A number that grows with every move of a ref.
@@ -38,11 +52,34 @@ impl Refs {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Forgets what is in memory, after refs were written. The caller holds the commit lock.
-    pub(crate) fn moved(&self) {
+    /// Forgets what is in memory, after refs were written, these branches among them. The caller holds
+    /// the commit lock.
+    pub(crate) fn moved(&self, branches: impl IntoIterator<Item = String>) {
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.epoch() + 1;
+        recent.moves.extend(branches.into_iter().map(|name| (epoch, name)));
+        while recent.moves.len() > REMEMBERED {
+            recent.forgotten = recent.moves.pop_front().map_or(epoch, |(epoch, _)| epoch);
+        }
+        self.epoch.store(epoch, Ordering::Release);
         cache.clear();
+    }
+
+    /// Forgets what is in memory, after who knows what was written. The caller holds the commit lock.
+    pub(crate) fn all_moved(&self) {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).forgotten = self.epoch() + 1;
+        self.moved([]);
+    }
+
+    /// Whether a branch may have been moved, made or deleted after an epoch.
+    pub(crate) fn moved_since(&self, epoch: u64, branch: &str) -> bool {
+        if self.epoch() == epoch {
+            return false;
+        }
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.forgotten > epoch
+            || recent.moves.iter().rev().take_while(|(at, _)| *at > epoch).any(|(_, b)| b == branch)
     }
 
     /// A branch's record.

@@ -8,7 +8,7 @@ use crate::graph::{Commit, Place};
 use crate::id::{LineId, Seq};
 use crate::kv::{Batch, Direction, KeyRange};
 use crate::name::BranchName;
-use crate::publish::{CommitOptions, Committed};
+use crate::publish::{CommitOptions, Committed, Part};
 use crate::txn::Txn;
 use crate::view::{Layers, Read, Scan, View, get, head_of, layers_at};
 
@@ -121,8 +121,9 @@ impl Branch {
     /// or [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if this one fails: the commit is whole
     /// or absent, open the store again and look.
     pub fn write(&self, batch: Batch, options: CommitOptions) -> Result<Committed> {
-        let writes = batch.into_checked()?;
-        self.store.publisher()?.commit(&self.name, &writes, options, None)
+        let writes = batch.into_checked()?.into_iter().collect();
+        let part = Part { branch: self.name.clone(), writes, seen: None };
+        self.store.publisher()?.commit_alone(part, options)
     }
 
     /// Begins a transaction on it.

@@ -28,11 +28,27 @@ pub enum Setting {
     Durability,
     /// `max-branches`: at most this many branches.
     MaxBranches,
+    /// `max-transactions`: at most this many open transactions.
+    MaxTransactions,
+    /// `max-operations`: at most this many puts and deletions in one transaction.
+    MaxOperations,
+    /// `max-transaction-bytes`: at most this many bytes of keys and values in one transaction.
+    MaxTransactionBytes,
+    /// `transaction-time`: a transaction must commit within this many milliseconds.
+    TransactionTime,
 }
 
 impl Setting {
     /// All settings, by name.
-    pub const ALL: [Self; 3] = [Self::Author, Self::Durability, Self::MaxBranches];
+    pub const ALL: [Self; 7] = [
+        Self::Author,
+        Self::Durability,
+        Self::MaxBranches,
+        Self::MaxTransactions,
+        Self::MaxOperations,
+        Self::MaxTransactionBytes,
+        Self::TransactionTime,
+    ];
 
     /// Its name.
     #[must_use]
@@ -41,6 +57,10 @@ impl Setting {
             Self::Author => "author",
             Self::Durability => "durability",
             Self::MaxBranches => "max-branches",
+            Self::MaxTransactions => "max-transactions",
+            Self::MaxOperations => "max-operations",
+            Self::MaxTransactionBytes => "max-transaction-bytes",
+            Self::TransactionTime => "transaction-time",
         }
     }
 
@@ -50,7 +70,11 @@ impl Setting {
         match self {
             Self::Author => "",
             Self::Durability => "sync",
-            Self::MaxBranches => "unlimited",
+            Self::MaxBranches
+            | Self::MaxTransactions
+            | Self::MaxOperations
+            | Self::MaxTransactionBytes
+            | Self::TransactionTime => "unlimited",
         }
     }
 
@@ -60,8 +84,14 @@ impl Setting {
             Self::Durability if !matches!(value, "sync" | "buffered") => {
                 Some("use sync or buffered")
             }
-            Self::MaxBranches if value.parse::<u64>().is_err() => Some("use a whole number"),
-            Self::Author | Self::Durability | Self::MaxBranches => None,
+            Self::Author | Self::Durability => None,
+            Self::MaxBranches
+            | Self::MaxTransactions
+            | Self::MaxOperations
+            | Self::MaxTransactionBytes
+            | Self::TransactionTime => {
+                value.parse::<u64>().is_err().then_some("use a whole number")
+            }
         };
         match fault {
             None => Ok(()),
@@ -94,6 +124,11 @@ pub(super) fn read(engine: &Engine, setting: Setting) -> Result<Option<String>> 
         Some(row) => Ok(Some(record::decode("setting", &row)?)),
         None => Ok(None),
     }
+}
+
+/// A stored number; `None` for no limit.
+pub(super) fn number(engine: &Engine, setting: Setting) -> Result<Option<u64>> {
+    Ok(read(engine, setting)?.and_then(|text| text.parse().ok()))
 }
 
 /// The stored durability.

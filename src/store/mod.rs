@@ -17,7 +17,7 @@ pub use commits::LogOptions;
 pub use config::Setting;
 pub use open::{Create, OpenOptions};
 pub use refs::{BranchOptions, DeleteOptions, TagOptions};
-pub use stats::Stats;
+pub use stats::{Stats, Work};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -30,7 +30,7 @@ use crate::name::BranchName;
 use crate::publish::{CommitOptions, ImportSession, Publisher};
 use crate::refs::Refs;
 use crate::rev::Resolver;
-use crate::txn::Txn;
+use crate::txn::{Txn, TxnOptions};
 use crate::view::View;
 
 /// An open store. Cloning it is cheap; all clones are the same store, usable from many threads.
@@ -189,15 +189,37 @@ impl Store {
         View::new(self.graph(), self.resolve(rev)?)
     }
 
-    /// Begins a transaction on a branch.
+    /// Begins a transaction on a branch, at level [`Isolation::Snapshot`](crate::Isolation::Snapshot).
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such branch;
-    /// [`ReadOnly`](ErrorKind::ReadOnly) if the store is open for reading only.
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such branch; [`Limit`](ErrorKind::Limit) if as
+    /// many are open as may be; [`ReadOnly`](ErrorKind::ReadOnly) if the store is open for reading only.
     pub fn begin(&self, branch: &str) -> Result<Txn<'_>> {
-        let name = BranchName::new(branch)?;
-        let line = LineId::new(self.refs().branch(branch)?.line);
-        Txn::new(self.publisher()?, name, line)
+        self.begin_with(branch, TxnOptions::default())
+    }
+
+    /// Begins a transaction on a branch, with a choice of its isolation and limits.
+    ///
+    /// # Errors
+    /// As for [`begin`](Self::begin).
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::{CommitOptions, Isolation, Read, TxnOptions};
+    /// let options = TxnOptions::default().isolation(Isolation::Serializable);
+    /// let mut tx = store.begin_with("main", options)?;
+    /// if tx.prefix(b"order/")?.next().is_none() {
+    ///     tx.put("status", "idle")?;
+    /// }
+    /// store.main()?.put("order/1", "three pears")?;
+    /// let lost = tx.commit(CommitOptions::default()).expect_err("there is an order now");
+    /// assert_eq!(lost.keys(), [b"order/1"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn begin_with(&self, branch: &str, options: TxnOptions) -> Result<Txn<'_>> {
+        Txn::new(self.publisher()?, BranchName::new(branch)?, options)
     }
 
     /// Runs `work` in a transaction on a branch and commits it; runs it again, after a growing pause,
@@ -227,7 +249,38 @@ impl Store {
         options: CommitOptions,
         work: impl FnMut(&mut Txn<'s>) -> Result<T>,
     ) -> Result<T> {
-        crate::txn::run(|| self.begin(branch), &options, work).map(|(out, _)| out)
+        self.run_with(branch, TxnOptions::default(), options, work)
+    }
+
+    /// [`run`](Self::run), with a choice of the transaction's isolation and limits. A time limit is for
+    /// each attempt.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::{CommitOptions, Isolation, KeyRange, Read, TxnOptions};
+    /// let serializable = TxnOptions::default().isolation(Isolation::Serializable);
+    /// let number = store.run_with("main", serializable, CommitOptions::default(), |tx| {
+    ///     let number = tx.count(&KeyRange::prefix("order/"))? + 1;
+    ///     tx.put(format!("order/{number}"), "three pears")?;
+    ///     Ok(number)
+    /// })?;
+    /// assert_eq!(number, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_with<'s, T>(
+        &'s self,
+        branch: &str,
+        transaction: TxnOptions,
+        options: CommitOptions,
+        work: impl FnMut(&mut Txn<'s>) -> Result<T>,
+    ) -> Result<T> {
+        let begin = || self.begin_with(branch, transaction);
+        crate::txn::run(begin, &options, work).map(|(out, _)| out)
     }
 
     /// Starts an import; see [`exchange`](crate::exchange) for what is made of it.

@@ -19,7 +19,9 @@ use crate::id::Seq;
 use crate::kv::{Durability, MAX_VALUE_LEN};
 use crate::maintain::Overlays;
 use crate::merge::{MergeDriver, Registry};
-use crate::publish::{Publisher, Settings, create, drop_unfinished, recover, remove_leftovers};
+use crate::publish::{
+    Limits, Publisher, Settings, create, drop_unfinished, recover, remove_leftovers,
+};
 use crate::refs::Refs;
 
 /// The file that marks a directory as a store, and names its format.
@@ -239,7 +241,7 @@ impl OpenOptions {
     fn settings(&self, engine: &Engine, stored: &StoreRecord) -> Result<Settings> {
         let max_branches = match self.max_branches {
             Some(given) => Some(given),
-            None => config::read(engine, Setting::MaxBranches)?.and_then(|text| text.parse().ok()),
+            None => config::number(engine, Setting::MaxBranches)?,
         };
         let author = match &self.author {
             Some(given) => given.clone(),
@@ -250,7 +252,14 @@ impl OpenOptions {
             None => config::durability(engine)?.unwrap_or_default(),
         };
         let blob_threshold = usize::try_from(stored.blob_threshold).unwrap_or(MAX_VALUE_LEN);
-        Ok(Settings { durability, author, blob_threshold, max_branches })
+        let time = config::number(engine, Setting::TransactionTime)?;
+        let limits = Limits {
+            active: config::number(engine, Setting::MaxTransactions)?,
+            operations: config::number(engine, Setting::MaxOperations)?,
+            bytes: config::number(engine, Setting::MaxTransactionBytes)?,
+            time: time.map(Duration::from_millis),
+        };
+        Ok(Settings { durability, author, blob_threshold, max_branches, limits })
     }
 
     fn store(

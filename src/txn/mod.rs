@@ -1,31 +1,48 @@
-//! Transactions: a view of the branch's head when it began, with the transaction's own writes over it.
+//! Transactions: views of branches as they were when it began, with its own writes over them.
 //!
-//! What is written is tracked by a RocksDB optimistic transaction, begun with the first write; the
-//! commit goes through it. The values themselves wait here until then: a stored row holds its commit's
-//! sequence, which is given at the commit only, so rows in RocksDB's buffer would be written twice.
+//! What is written is tracked by a RocksDB optimistic transaction, begun with the first write. The
+//! values themselves wait here until the commit: a stored row holds its commit's sequence, which is
+//! given then, so rows in RocksDB's buffer would be written twice.
 
+mod branch;
+mod buffer;
+mod extras;
+mod options;
+mod reads;
 mod retry;
+mod savepoints;
+mod scope;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use branch::TxnBranch;
+pub use options::{Isolation, TxnOptions};
 pub(crate) use retry::run;
+pub use scope::Scope;
 
 use crate::engine::Transaction;
-use crate::error::Result;
-use crate::format::{Family, keys};
-use crate::graph::{Graph, Place};
-use crate::id::LineId;
-use crate::kv::{Direction, KeyRange, Write, check_key, check_value};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Place;
+use crate::id::{LineId, Seq};
+use crate::kv::{Direction, KeyRange, check_key, check_value};
 use crate::name::BranchName;
-use crate::publish::{CommitOptions, Committed, Publisher, Seen};
-use crate::view::{Found, Layers, Own, Read, Scan, Scanner, View, find, get, head_of};
+use crate::publish::{
+    Attached, CommitOptions, Committed, Limits, Publisher, Request, StateRows, Timer,
+};
+use crate::view::{Read, Scan, View, head_of, layers_at};
+use buffer::Buffer;
+use options::{Used, check_time};
+use savepoints::{Marks, Savepoints, TakenBack, Undo};
 
-/// An open transaction on one branch, at snapshot isolation.
+/// An open transaction, on one branch or several.
 ///
-/// Reads see the branch as it was when the transaction began, and the transaction's own writes, in
-/// gets, scans and counts. First committer wins: [`commit`](Self::commit) fails if a key that it
-/// writes was changed on the branch since it began. Dropping it rolls it back.
+/// At the default level, [`Isolation::Snapshot`], reads see the branch as it was when the transaction
+/// began, and the transaction's own writes, in gets, scans and counts. First committer wins:
+/// [`commit`](Self::commit) fails if a key that it writes was changed on the branch since it began.
+/// Dropping it rolls it back.
+///
+/// It reads and writes the branch it was begun on; [`on`](Self::on) gives it others. All of it is
+/// committed, or nothing.
 ///
 /// # Examples
 /// ```
@@ -51,45 +68,68 @@ use crate::view::{Found, Layers, Own, Read, Scan, Scanner, View, find, get, head
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Txn<'s> {
     publisher: &'s Arc<Publisher>,
-    branch: BranchName,
-    line: LineId,
-    graph: &'s Arc<Graph>,
-    at: Place,
-    layers: Layers,
-    own: Own,
-    /// What each key that it writes was when it was tracked.
-    replaced: BTreeMap<Vec<u8>, Option<Found<'static>>>,
+    isolation: Isolation,
+    limits: Limits,
+    /// The newest commit of the store when it began, and the epoch of the refs.
+    began: (Seq, u64),
+    first: Buffer,
+    others: Vec<Buffer>,
     tracked: Option<Transaction<'s>>,
+    points: Savepoints,
+    used: Used,
+    messages: Vec<(String, Vec<u8>)>,
+    compensations: Vec<(String, Vec<u8>)>,
+    in_saga: bool,
+    attached: Vec<Attached<'s>>,
     unmoved: bool,
+    timer: Timer<'s>,
 }
 
 impl<'s> Txn<'s> {
     pub(crate) fn new(
         publisher: &'s Arc<Publisher>,
         branch: BranchName,
-        line: LineId,
+        options: TxnOptions,
     ) -> Result<Self> {
-        let graph = publisher.graph();
-        let (at, layers) = head_of(graph, line)?;
-        let (own, replaced) = (Own::new(), BTreeMap::new());
+        let limits = options.limits(publisher.limits());
+        let timer = publisher.counters().open(limits.active)?;
+        let (began, first) = loop {
+            // In this order: a ref that moves in between is found to have moved since.
+            let epoch = publisher.refs().epoch();
+            let began = publisher.visible();
+            if let Some(first) = open_buffer(publisher, &branch, began, options.isolation)? {
+                break ((began, epoch), first);
+            }
+        };
         Ok(Self {
             publisher,
-            branch,
-            line,
-            graph,
-            at,
-            layers,
-            own,
-            replaced,
+            isolation: options.isolation,
+            limits,
+            began,
+            first,
+            others: Vec::new(),
             tracked: None,
+            points: Savepoints::default(),
+            used: Used::default(),
+            messages: Vec::new(),
+            compensations: Vec::new(),
+            in_saga: false,
+            attached: Vec::new(),
             unmoved: false,
+            timer,
         })
     }
 
-    /// The branch it is on.
+    /// The branch it was begun on.
     #[must_use]
     pub fn branch(&self) -> &BranchName {
-        &self.branch
+        &self.first.branch
+    }
+
+    /// How it sees others.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// The branch as it was when the transaction began.
@@ -98,7 +138,7 @@ impl<'s> Txn<'s> {
     /// [`Io`](crate::ErrorKind::Io) or [`Corrupt`](crate::ErrorKind::Corrupt) if the store cannot be
     /// read.
     pub fn base(&self) -> Result<View> {
-        View::new(self.graph, self.at)
+        View::new(self.publisher.graph(), self.first.at)
     }
 
     /// Demands that nothing at all is committed to the branch before this: for changes that were made
@@ -110,12 +150,10 @@ impl<'s> Txn<'s> {
     /// Sets a key.
     ///
     /// # Errors
-    /// [`Limit`](crate::ErrorKind::Limit) if key or value is too long,
-    /// [`ReadOnly`](crate::ErrorKind::ReadOnly) if the store is. The transaction stays as it was.
+    /// [`Limit`](crate::ErrorKind::Limit) if key or value is too long, or a limit of the transaction is
+    /// reached; [`ReadOnly`](crate::ErrorKind::ReadOnly) if the store is. The transaction stays as it was.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Result<()> {
-        let value = value.into();
-        check_value(&value)?;
-        self.write(key.into(), Some(value))
+        self.write(0, key.into(), Some(value.into()))
     }
 
     /// Deletes a key; nothing happens if it is absent.
@@ -123,85 +161,404 @@ impl<'s> Txn<'s> {
     /// # Errors
     /// As for [`put`](Self::put).
     pub fn delete(&mut self, key: impl Into<Vec<u8>>) -> Result<()> {
-        self.write(key.into(), None)
+        self.write(0, key.into(), None)
     }
 
-    fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<()> {
-        check_key(&key)?;
-        if !self.own.contains_key(&key) {
-            let tracked = match &self.tracked {
-                Some(tracked) => tracked,
-                None => self.tracked.insert(self.publisher.transaction()?),
-            };
-            let row =
-                keys::with_head(self.line, &key, |stored| tracked.track(Family::Head, stored))?;
-            let found = match row {
-                Some(row) => Some(Found::copied_head(self.line, &row)),
-                // Below its own line nothing changes any more.
-                None => {
-                    let below = &self.graph.line(self.line)?.layers;
-                    find(self.graph.engine(), below, &key)?.map(Found::into_copied)
-                }
-            };
-            self.replaced.insert(key.clone(), found);
+    /// Reads a key that the transaction rests on: the commit fails if another commit changes it, as if
+    /// it were written here. At level `ReadCommitted` it must stay as it is read now.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put), and [`Io`](crate::ErrorKind::Io) or
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// # store.main()?.put("price", "3")?;
+    /// use withy::{CommitOptions, ErrorKind};
+    /// let mut tx = store.begin("main")?;
+    /// let price = tx.get_for_update(b"price")?.expect("there is one");
+    /// tx.put("bill", price)?;
+    /// store.main()?.put("price", "4")?;
+    /// let lost = tx.commit(CommitOptions::default()).expect_err("the bill would be wrong");
+    /// assert_eq!(lost.keys(), [b"price"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_for_update(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read_for_update(0, key)
+    }
+
+    /// The same transaction on another branch, which it sees as it was when the transaction began.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such branch; [`Conflict`](ErrorKind::Conflict)
+    /// if it was made or moved since the transaction began.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::{BranchOptions, CommitOptions, Read};
+    /// let audit = store.create_branch("audit", "main", BranchOptions::default())?;
+    /// let mut tx = store.begin("main")?;
+    /// tx.put("pear", "green")?;
+    /// tx.on("audit")?.put("1", "ann added pear")?;
+    /// tx.commit(CommitOptions::default())?;
+    /// assert!(store.main()?.contains(b"pear")? && audit.contains(b"1")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on(&mut self, branch: &str) -> Result<TxnBranch<'_, 's>> {
+        if self.first.branch.as_str() == branch {
+            return Ok(TxnBranch::new(self, 0));
         }
-        self.own.insert(key, value);
+        let known = self.others.iter().position(|buffer| buffer.branch.as_str() == branch);
+        if let Some(at) = known {
+            return Ok(TxnBranch::new(self, at + 1));
+        }
+        let name = BranchName::new(branch)?;
+        let (began, epoch) = self.began;
+        let opened = open_buffer(self.publisher, &name, began, self.isolation)?;
+        // Looked at after the branch was: what moved it before that is found.
+        let moved = self.isolation != Isolation::ReadCommitted
+            && self.publisher.refs().moved_since(epoch, branch);
+        let Some(buffer) = opened.filter(|_| !moved) else {
+            let text = format!("{branch} was made or moved since the transaction began");
+            return Err(Error::new(ErrorKind::Conflict, text).with_hint("run it again"));
+        };
+        self.others.push(buffer);
+        let last = self.others.len();
+        Ok(TxnBranch::new(self, last))
+    }
+
+    fn buffer(&self, index: usize) -> &Buffer {
+        match index.checked_sub(1) {
+            None => &self.first,
+            Some(other) => &self.others[other],
+        }
+    }
+
+    fn buffer_mut(&mut self, index: usize) -> &mut Buffer {
+        match index.checked_sub(1) {
+            None => &mut self.first,
+            Some(other) => &mut self.others[other],
+        }
+    }
+
+    /// Refuses once the time is over.
+    fn check_time(&self) -> Result<()> {
+        match self.limits.time {
+            None => Ok(()),
+            Some(_) => check_time(self.timer.elapsed(), &self.limits),
+        }
+    }
+
+    /// Refuses what would take more than is allowed.
+    fn check_used(&self, used: Used) -> Result<()> {
+        let reads: u64 = match self.isolation {
+            Isolation::Serializable if self.limits.bytes.is_some() => {
+                self.first.read_bytes() + self.others.iter().map(Buffer::read_bytes).sum::<u64>()
+            }
+            _ => 0,
+        };
+        Used { bytes: used.bytes + reads, ..used }.check(&self.limits)
+    }
+
+    fn write(&mut self, index: usize, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<()> {
+        check_key(&key)?;
+        check_value(value.as_deref().unwrap_or_default())?;
+        self.check_time()?;
+        let buffer = self.buffer(index);
+        let len = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len) as u64;
+        let replaced = buffer.own.get(&key);
+        let mut used = self.used;
+        used.operations += 1;
+        used.bytes += len(&value);
+        match replaced {
+            Some(old) => used.bytes -= len(old),
+            None => used.bytes += key.len() as u64,
+        }
+        self.check_used(used)?;
+        if replaced.is_none() && buffer.tracks_writes() {
+            self.track(index, &key)?;
+        }
+        let noting = self.points.any();
+        let noted = noting.then(|| key.clone());
+        let before = self.buffer_mut(index).own.insert(key, value);
+        if let Some(key) = noted {
+            self.points.note_write(index, &key, before);
+        }
+        self.used = used;
         Ok(())
+    }
+
+    /// Sees to it that RocksDB tracks a key.
+    fn track(&mut self, index: usize, key: &[u8]) -> Result<()> {
+        if self.buffer(index).tracked.contains_key(key) {
+            return Ok(());
+        }
+        let transaction = match &self.tracked {
+            Some(transaction) => transaction,
+            None => self.tracked.insert(self.publisher.transaction()?),
+        };
+        let graph = self.publisher.graph();
+        let buffer = match index.checked_sub(1) {
+            None => &mut self.first,
+            Some(other) => &mut self.others[other],
+        };
+        let tracked = buffer.track(graph, transaction, key)?;
+        buffer.tracked.insert(key.to_vec(), tracked);
+        self.points.note_tracked(index, key);
+        Ok(())
+    }
+
+    fn read_for_update(&mut self, index: usize, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.check_time()?;
+        check_key(key)?;
+        let publisher = self.publisher;
+        self.buffer_mut(index).follow(publisher)?;
+        self.track(index, key)?;
+        let buffer = self.buffer_mut(index);
+        let mut locked = true;
+        if let Some(tracked) = buffer.tracked.get_mut(key) {
+            locked = std::mem::replace(&mut tracked.locked, true);
+        }
+        if !locked {
+            self.points.note_locked(index, key);
+        }
+        let buffer = self.buffer(index);
+        match (buffer.own.get(key), buffer.tracked.get(key)) {
+            (None, Some(tracked)) if self.isolation == Isolation::ReadCommitted => {
+                Buffer::value(publisher.graph().engine(), tracked)
+            }
+            _ => buffer.get(publisher, key),
+        }
     }
 
     /// How many keys it writes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.own.len()
+        self.first.own.len() + self.others.iter().map(|buffer| buffer.own.len()).sum::<usize>()
     }
 
     /// Whether it writes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.own.is_empty()
+        self.len() == 0
     }
 
-    /// Makes its writes one commit.
+    /// How many puts and deletions were made, those aside that were rolled back.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.used.operations
+    }
+
+    /// Adds rows to the write of the commit. They are made under the commit lock, from the sequences
+    /// of the commits that it makes; if that fails, nothing is written.
+    pub(crate) fn attach(&mut self, rows: impl FnOnce(&[Seq]) -> Result<StateRows> + Send + 's) {
+        self.attached.push(Box::new(rows));
+    }
+
+    fn marks(&self) -> Marks {
+        Marks {
+            used: self.used,
+            messages: self.messages.len(),
+            compensations: self.compensations.len(),
+        }
+    }
+
+    /// Sets a savepoint, to which [`rollback_to`](Self::rollback_to) goes back.
+    ///
+    /// Cost: constant, whatever was written before.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict), naming the keys, if another commit changed one of
-    /// them on this branch since the transaction began; nothing is written, and the transaction can be
-    /// run again. [`Io`](crate::ErrorKind::Io) or
-    /// [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the write failed: open the store again
-    /// and look whether the commit is there.
+    /// [`Invalid`](ErrorKind::Invalid) if the name is empty, [`Exists`](ErrorKind::Exists) if there is
+    /// one of this name. The transaction stays as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::Read;
+    /// let mut tx = store.begin("main")?;
+    /// tx.put("pear", "green")?;
+    /// tx.savepoint("ripe?")?;
+    /// tx.put("pear", "yellow")?;
+    /// tx.rollback_to("ripe?")?;
+    /// assert_eq!(tx.get(b"pear")?.as_deref(), Some(&b"green"[..]));
+    /// assert_eq!(tx.savepoints().count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn savepoint(&mut self, name: &str) -> Result<()> {
+        self.points.set(Some(name), self.marks(), self.tracked.as_ref()).map(|_| ())
+    }
+
+    /// Takes back everything since a savepoint: writes, deletions, keys it rests on, operations that
+    /// count for its limits, messages, compensations, locks. The savepoint and all newer ones are
+    /// gone, older ones stay.
+    ///
+    /// What a serializable transaction has read stays read: the program has seen it.
+    ///
+    /// Cost: what is taken back.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no savepoint of this name; the transaction stays
+    /// as it was.
+    pub fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let at = self.points.find(name)?;
+        self.roll_back(at)
+    }
+
+    fn roll_back(&mut self, at: usize) -> Result<()> {
+        let taken = self.points.roll_back(at, self.tracked.as_ref())?;
+        let TakenBack { marks, undo, untracked } = taken;
+        for undo in undo {
+            match undo {
+                Undo::Write { buffer, key, before } => {
+                    let own = &mut self.buffer_mut(buffer).own;
+                    match before {
+                        Some(before) => own.insert(key, before),
+                        None => own.remove(&key),
+                    };
+                }
+                Undo::Track { buffer, key } => {
+                    self.buffer_mut(buffer).tracked.remove(&key);
+                }
+                Undo::Lock { buffer, key } => {
+                    if let Some(tracked) = self.buffer_mut(buffer).tracked.get_mut(&key) {
+                        tracked.locked = false;
+                    }
+                }
+            }
+        }
+        if untracked {
+            self.tracked = None;
+        }
+        self.used = marks.used;
+        self.messages.truncate(marks.messages);
+        self.compensations.truncate(marks.compensations);
+        Ok(())
+    }
+
+    /// Forgets a savepoint and all newer ones, and keeps what was done since.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no savepoint of this name; the transaction stays
+    /// as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use withy::Read;
+    /// let mut tx = store.begin("main")?;
+    /// tx.savepoint("start")?;
+    /// tx.put("pear", "green")?;
+    /// tx.release("start")?;
+    /// assert!(tx.contains(b"pear")? && tx.rollback_to("start").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn release(&mut self, name: &str) -> Result<()> {
+        let at = self.points.find(name)?;
+        self.points.release(at);
+        Ok(())
+    }
+
+    /// The names of the savepoints, oldest first.
+    pub fn savepoints(&self) -> impl Iterator<Item = &str> {
+        self.points.names()
+    }
+
+    /// A savepoint that ends with a block: what is done in the scope is taken back when it is dropped,
+    /// unless it is [kept](Scope::keep).
+    pub fn scope(&mut self) -> Scope<'_, 's> {
+        let set = self.points.set(None, self.marks(), self.tracked.as_ref());
+        Scope::new(self, set.expect("a savepoint without a name meets no other"))
+    }
+
+    /// Makes its writes durable: one commit on each branch that it changes, all of them or none. The
+    /// newest of them is returned.
+    ///
+    /// Cost: what it writes, and at level `Serializable` the changes that others committed since it
+    /// began.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict), naming the keys, if another commit changed a key that
+    /// it rests on since the transaction began: one that it writes (not at level `ReadCommitted`), has
+    /// read for update, or at level `Serializable` has read. Nothing is written, and the transaction can
+    /// be run again. [`Limit`](crate::ErrorKind::Limit) if its time is over: nothing is written.
+    /// [`Io`](crate::ErrorKind::Io) or [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the write
+    /// failed: open the store again and look whether the commits are there.
     pub fn commit(self, options: CommitOptions) -> Result<Committed> {
-        let writes = self
-            .own
-            .into_iter()
-            .map(|(key, value)| (key, Write { value, expects: Vec::new() }))
-            .collect();
-        let rows = self.replaced.into_values().collect();
-        let (at, line, unmoved) = (self.at, self.line, self.unmoved);
-        let seen = Seen { at, line, unmoved, rows, tracked: self.tracked };
-        self.publisher.commit(&self.branch, &writes, options, Some(seen))
+        let newest =
+            |all: Vec<Committed>| all.into_iter().filter(|c| c.seq().is_some()).next_back();
+        let done = self.commit_parts(options)?;
+        Ok(newest(done.into_iter().map(|(_, done)| done).collect()).unwrap_or(Committed::Unchanged))
+    }
+
+    /// [`commit`](Self::commit); says of each branch that it wrote to what came of it.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub fn commit_each(self, options: CommitOptions) -> Result<Vec<(BranchName, Committed)>> {
+        self.commit_parts(options)
+    }
+
+    fn commit_parts(self, options: CommitOptions) -> Result<Vec<(BranchName, Committed)>> {
+        self.check_time()?;
+        let publisher = self.publisher;
+        let unmoved = self.unmoved;
+        let mut parts = vec![self.first.into_part(unmoved)];
+        let others = self.others.into_iter().filter(|buffer| !buffer.is_idle());
+        parts.extend(others.map(|buffer| buffer.into_part(false)));
+        let names: Vec<BranchName> = parts.iter().map(|part| part.branch.clone()).collect();
+        let Self { tracked, messages, attached, .. } = self;
+        let request = Request { parts, options, tracked, messages, attached };
+        let done = publisher.commit(request);
+        self.timer.end(&done);
+        Ok(names.into_iter().zip(done?).collect())
     }
 
     /// Ends it without a trace; dropping it does the same.
     pub fn rollback(self) {}
+}
 
-    fn scanner(&self, range: &KeyRange, direction: Direction) -> Scanner<'_> {
-        Scanner::new(self.graph.engine(), &self.layers, range, direction, Some(&self.own))
+/// What a transaction sees of a branch: its newest commit that belongs to the snapshot. `None` if the
+/// branch started after that.
+fn open_buffer(
+    publisher: &Publisher,
+    branch: &BranchName,
+    began: Seq,
+    isolation: Isolation,
+) -> Result<Option<Buffer>> {
+    let graph = publisher.graph();
+    let line = LineId::new(publisher.refs().branch(branch.as_str())?.line);
+    let (mut at, mut layers) = head_of(graph, line)?;
+    if at.seq > began && isolation != Isolation::ReadCommitted {
+        // A commit came since.
+        if graph.line(line)?.fork.is_some_and(|fork| fork.seq > began) {
+            return Ok(None);
+        }
+        at = graph.at_or_before(line, began)?;
+        let rows = if at.line == line { graph.header(at.seq)?.rows } else { 0 };
+        layers = layers_at(graph, Place { line, seq: at.seq }, rows)?;
     }
+    Ok(Some(Buffer::new(branch.clone(), (line, at), layers, isolation)))
 }
 
 impl Read for Txn<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.own.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => get(self.graph.engine(), &self.layers, key),
-        }
+        self.check_time()?;
+        self.first.get(self.publisher, key)
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction) -> Result<Scan<'_>> {
-        Ok(Scan::new(self.scanner(range, direction)))
+        self.check_time()?;
+        self.first.scan(self.publisher, range, direction)
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64> {
-        self.scanner(range, Direction::Forward).count()
+        self.check_time()?;
+        self.first.count(self.publisher, range)
     }
 }

@@ -18,7 +18,7 @@ pub use history::{History, Version};
 pub(crate) use layers::{Layers, head_of, layers_at};
 pub use read::Read;
 pub use scan::Scan;
-pub(crate) use scan::{Own, ScanRow, Scanner};
+pub(crate) use scan::{Own, ScanRow, Scanner, Watch};
 
 use crate::engine::{Engine, Slice};
 use crate::error::{Error, ErrorKind, Result};

@@ -257,11 +257,49 @@ impl<'a> Scanner<'a> {
 /// ```
 pub struct Scan<'a> {
     scanner: Option<Scanner<'a>>,
+    watched: Option<Watched<'a>>,
+}
+
+/// Is told what a scan came by.
+pub(crate) trait Watch {
+    /// The scan is over: the last key that it gave, and whether it went to the end of its range.
+    fn ended(&mut self, last: Option<&[u8]>, complete: bool);
+}
+
+/// A scan that somebody watches.
+struct Watched<'a> {
+    watch: Box<dyn Watch + Send + 'a>,
+    last: Option<Vec<u8>>,
+    complete: bool,
 }
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(scanner: Scanner<'a>) -> Self {
-        Self { scanner: Some(scanner) }
+        Self { scanner: Some(scanner), watched: None }
+    }
+
+    /// A scan that tells, when it is dropped, what it came by.
+    pub(crate) fn watched(scanner: Scanner<'a>, watch: Box<dyn Watch + Send + 'a>) -> Self {
+        let watched = Watched { watch, last: None, complete: false };
+        Self { scanner: Some(scanner), watched: Some(watched) }
+    }
+
+    fn note(&mut self, key: Option<&[u8]>) {
+        let Some(watched) = &mut self.watched else { return };
+        match (key, &mut watched.last) {
+            (Some(key), Some(last)) => {
+                last.clear();
+                last.extend_from_slice(key);
+            }
+            (Some(key), last) => *last = Some(key.to_vec()),
+            (None, _) => watched.complete = true,
+        }
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.watch.ended(self.last.as_deref(), self.complete);
     }
 }
 
@@ -275,12 +313,17 @@ impl Iterator for Scan<'_> {
             Ok(Some((key, row))) => row.into_value(engine).map(|value| (key, value)),
             Ok(None) => {
                 self.scanner = None;
+                self.note(None);
                 return None;
             }
             Err(e) => Err(e),
         };
-        if row.is_err() {
-            self.scanner = None;
+        match &row {
+            Ok((key, _)) => self.note(Some(key)),
+            Err(_) => {
+                self.scanner = None;
+                self.note(None);
+            }
         }
         Some(row)
     }

@@ -433,7 +433,7 @@ fn stat_1_transactions_are_counted_as_plain_commits_are() {
     let mut batch = Batch::new();
     batch.put_if("a", "4", withy::Expect::Absent);
     must_fail(main.write(batch, CommitOptions::default()), ErrorKind::Precondition);
-    let stats = store.stats().expect("stats");
-    assert_eq!((stats.begun, stats.committed), (4, 2), "ruling 11: one begun for each commit");
-    assert_eq!((stats.aborted, stats.conflicts), (2, 1), "a conflict is one way to be refused");
+    let work = store.work();
+    assert_eq!((work.begun, work.committed), (4, 2), "ruling 11: one begun for each commit");
+    assert_eq!((work.aborted, work.conflicts), (2, 1), "a conflict is one way to be refused");
 }
