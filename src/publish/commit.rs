@@ -169,10 +169,19 @@ impl Publisher {
             };
             let complete = rows.len() == part.writes.len();
             let rows = if complete { rows } else { self.newest(line, &head, &part.keys())? };
-            let wanted = part.locked_keys();
-            let complete = locked.len() == wanted.len();
-            let locked = if complete { locked } else { self.newest(line, &head, &wanted)? };
+            let complete = locked.len() == part.locked().len();
+            let locked = if complete { locked } else { self.newest_locked(line, &head, part)? };
             out.push(Due { part, line, head, rows, locked });
+        }
+        Ok(out)
+    }
+
+    /// What the keys are now that a part has read for update.
+    fn newest_locked<'e>(&'e self, line: LineId, head: &Head, part: &Part) -> Result<Rows<'e>> {
+        let mut out = Vec::new();
+        for group in part.locked().chunk_by(|a, b| a.base == b.base) {
+            let keys: Vec<&[u8]> = group.iter().map(|locked| locked.key.as_slice()).collect();
+            out.extend(self.newest(line, head, &keys)?);
         }
         Ok(out)
     }

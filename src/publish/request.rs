@@ -50,7 +50,7 @@ pub(crate) struct Seen {
     /// What each key that is written was when it was tracked, in the order of the writes; nothing if
     /// they were not.
     pub(crate) rows: Vec<Option<Found<'static>>>,
-    /// Keys that were read for update, by key.
+    /// Keys that were read for update: by what they rest on, then by key.
     pub(crate) locked: Vec<Locked>,
     /// What was read, if it has to be as it was.
     pub(crate) reads: ReadSet,
@@ -75,9 +75,8 @@ impl Part {
         Some((std::mem::take(&mut seen.rows), locked))
     }
 
-    pub(super) fn locked_keys(&self) -> Vec<&[u8]> {
-        let locked = self.seen.iter().flat_map(|seen| &seen.locked);
-        locked.map(|locked| locked.key.as_slice()).collect()
+    pub(super) fn locked(&self) -> &[Locked] {
+        self.seen.as_ref().map_or(&[], |seen| &seen.locked)
     }
 
     pub(super) fn keys(&self) -> Vec<&[u8]> {

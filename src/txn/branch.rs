@@ -64,17 +64,17 @@ impl<'t, 's> TxnBranch<'t, 's> {
 
 impl Read for TxnBranch<'_, '_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.txn.check_time()?;
+        self.txn.check_read()?;
         self.txn.buffer(self.index).get(self.txn.publisher, key)
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction) -> Result<Scan<'_>> {
-        self.txn.check_time()?;
+        self.txn.check_read()?;
         self.txn.buffer(self.index).scan(self.txn.publisher, range, direction)
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64> {
-        self.txn.check_time()?;
+        self.txn.check_read()?;
         self.txn.buffer(self.index).count(self.txn.publisher, range)
     }
 }

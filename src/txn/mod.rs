@@ -253,6 +253,15 @@ impl<'s> Txn<'s> {
         }
     }
 
+    /// Refuses a read once the time is over, or what was read takes more than is allowed.
+    fn check_read(&self) -> Result<()> {
+        self.check_time()?;
+        match (self.isolation, self.limits.bytes) {
+            (Isolation::Serializable, Some(_)) => self.check_used(self.used),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses what would take more than is allowed.
     fn check_used(&self, used: Used) -> Result<()> {
         let reads: u64 = match self.isolation {
@@ -548,17 +557,17 @@ fn open_buffer(
 
 impl Read for Txn<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.check_time()?;
+        self.check_read()?;
         self.first.get(self.publisher, key)
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction) -> Result<Scan<'_>> {
-        self.check_time()?;
+        self.check_read()?;
         self.first.scan(self.publisher, range, direction)
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64> {
-        self.check_time()?;
+        self.check_read()?;
         self.first.count(self.publisher, range)
     }
 }
