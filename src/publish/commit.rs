@@ -33,6 +33,37 @@ type Rows<'e> = Vec<Option<Found<'e>>>;
 /// A change that is one: a key, what it becomes, and what it was.
 type Edit<'r, 'e> = (&'r [u8], New<'r>, Option<Found<'e>>);
 
+/// What commits that are made together say of themselves.
+struct Said<'r> {
+    author: &'r str,
+    message: &'r str,
+    time: i64,
+}
+
+impl Said<'_> {
+    /// The entry of the operation log that makes several commits one step.
+    fn operation(&self, since: Seq, edits: Vec<RefEdit>) -> OperationRecord {
+        let name = |edit: &RefEdit| match &edit.name {
+            RefName::Branch(name) | RefName::Tag(name) => name.clone(),
+            RefName::Active => String::new(),
+        };
+        let names: Vec<String> = edits.iter().map(name).collect();
+        let what = match self.message.lines().next().unwrap_or_default() {
+            "" => format!("commit to {}", names.join(", ")),
+            title => format!("commit to {}: {title}", names.join(", ")),
+        };
+        let author = self.author.to_owned();
+        OperationRecord {
+            kind: OpKind::Do,
+            time: self.time,
+            author,
+            what,
+            since: since.get(),
+            edits,
+        }
+    }
+}
+
 impl Publisher {
     /// Makes a commit that is a transaction by itself.
     pub(crate) fn commit_alone(&self, part: Part, options: CommitOptions) -> Result<Committed> {
@@ -62,77 +93,112 @@ impl Publisher {
         let rows: Vec<_> = parts.iter_mut().map(Part::take_rows).collect();
         let mut due = self.gather(&parts, rows, tracked)?;
         self.check_conflicts(&due, &known)?;
-
-        let mut set = WriteSet::default();
-        let mut ready = Vec::new();
-        let mut done = Vec::with_capacity(due.len());
-        let mut changed = Vec::new();
+        let mut edits: Vec<Option<Vec<Edit<'_, '_>>>> = Vec::with_capacity(due.len());
         for due in &mut due {
-            changed.push(Some(self.edits(due)?).filter(|edits| !edits.is_empty()));
+            edits.push(Some(self.edits(due)?).filter(|edits| !edits.is_empty()));
         }
         // An empty commit is one of the first branch. Messages have their place in the order of commits.
-        let needed = !messages.is_empty() && changed.iter().flatten().next().is_none();
-        if let Some(first) = changed.first_mut()
+        let needed = !messages.is_empty() && edits.iter().flatten().next().is_none();
+        if let Some(first) = edits.first_mut()
             && (options.allow_empty || needed)
         {
             first.get_or_insert_default();
         }
-        let grouped = changed.iter().flatten().count() > 1;
+
         let time = self.time(writer);
-        let mut seq = writer.latest;
-        for (due, edits) in due.iter().zip(changed) {
-            let Some(edits) = edits else {
-                done.push(Committed::Unchanged);
-                continue;
-            };
-            seq = seq.next();
-            let meta = Meta {
-                author: author.to_owned(),
-                message: options.message.clone(),
-                branch: due.part.branch.to_string(),
-                time,
-                grouped,
-                ..Meta::default()
-            };
-            let mut build = Build::new(self, seq, due.line, &due.head, Vec::new());
-            for (key, new, old) in &edits {
-                build.edit(&mut set, key, *new, old.as_ref())?;
-            }
-            ready.push(build.finish(&mut set, meta)?);
-            done.push(Committed::At(seq));
-        }
-        let seqs: Vec<Seq> = done.iter().filter_map(|done| done.seq()).collect();
+        let said = Said { author, message: &options.message, time };
+        let (mut set, ready) = self.build(writer, &due, &edits, &said)?;
+        let newest = ready.last().map_or(writer.latest, |ready| ready.head.place.seq);
         for (number, (topic, payload)) in (0..).zip(messages) {
-            let key = keys::message(&topic, seq, number);
+            let key = keys::message(&topic, newest, number);
             let row = record::encode(&MessageRecord { payload, enqueued: time });
             self.engine().put(&mut set, Family::State, &key, &row);
         }
+        let seqs: Vec<Seq> = ready.iter().map(|ready| ready.head.place.seq).collect();
         for attached in attached {
             let rows = attached(&seqs)?;
             self.put_rows(&mut set, &rows);
         }
-        if grouped {
-            let edits = self.group_edits(&due, &done)?;
-            self.put_group(&mut set, writer, seq, (author, &options.message, edits));
-        }
+        let mut seqs = seqs.into_iter();
+        let done = edits.iter().map(|edits| match edits {
+            Some(_) => seqs.next().map_or(Committed::Unchanged, Committed::At),
+            None => Committed::Unchanged,
+        });
+        let done: Vec<Committed> = done.collect();
         if set.is_empty() {
             return Ok(done);
         }
+        let write = self.write_commits(writer, set, ready)?;
+        drop(guard);
+        self.settle(write, options.durability)?;
+        Ok(done)
+    }
+
+    /// Puts together the commits of all parts that have any edits, and the step of undo that several
+    /// of them are.
+    fn build(
+        &self,
+        writer: &Writer,
+        due: &[Due<'_, '_>],
+        edits: &[Option<Vec<Edit<'_, '_>>>],
+        said: &Said<'_>,
+    ) -> Result<(WriteSet, Vec<Ready>)> {
+        let grouped = edits.iter().flatten().count() > 1;
+        let (mut set, mut ready, mut moved) = (WriteSet::default(), Vec::new(), Vec::new());
+        let mut seq = writer.latest;
+        for (due, edits) in due.iter().zip(edits) {
+            let Some(edits) = edits else { continue };
+            seq = seq.next();
+            let meta = Meta {
+                author: said.author.to_owned(),
+                message: said.message.to_owned(),
+                branch: due.part.branch.to_string(),
+                time: said.time,
+                grouped,
+                ..Meta::default()
+            };
+            let mut build = Build::new(self, seq, due.line, &due.head, Vec::new());
+            for (key, new, old) in edits {
+                build.edit(&mut set, key, *new, old.as_ref())?;
+            }
+            ready.push(build.finish(&mut set, meta)?);
+            if grouped {
+                moved.push(self.grown(due, seq)?);
+            }
+        }
+        if grouped {
+            let id = OpId { seq, step: 1 };
+            let entry = said.operation(writer.latest, moved);
+            self.engine().put(
+                &mut set,
+                Family::Refs,
+                &keys::operation(id),
+                &record::encode(&entry),
+            );
+        }
+        Ok((set, ready))
+    }
+
+    /// Writes commits and makes them visible; the number is for [`settle`](Publisher::settle).
+    fn write_commits(
+        &self,
+        writer: &mut Writer,
+        mut set: WriteSet,
+        ready: Vec<Ready>,
+    ) -> Result<u64> {
         let indexed = !ready.is_empty() && self.graph.write_due_blocks(&mut set)?;
         self.engine().write(set)?;
         if indexed {
             self.graph.indexed();
         }
+        let grouped = ready.len() > 1;
         for ready in ready {
             self.done(writer, ready);
         }
         if grouped {
             writer.last_op.step = 1;
         }
-        let write = self.wrote(writer);
-        drop(guard);
-        self.settle(write, options.durability)?;
-        Ok(done)
+        Ok(self.wrote(writer))
     }
 
     /// Where the parts' branches are, and what their keys are: as they were tracked, if that is how
@@ -212,46 +278,16 @@ impl Publisher {
         Ok(edits)
     }
 
-    /// What commits on several branches do to them, as one step of undo sees it.
-    fn group_edits(&self, due: &[Due<'_, '_>], done: &[Committed]) -> Result<Vec<RefEdit>> {
-        let mut edits = Vec::new();
-        for (due, done) in due.iter().zip(done) {
-            let Committed::At(seq) = done else { continue };
-            let branch = due.part.branch.as_str();
-            let record = (*self.refs.branch(branch)?).clone();
-            let before = RefState::Branch(record.clone(), due.head.place.seq.get());
-            edits.push(RefEdit {
-                name: RefName::Branch(branch.to_owned()),
-                before: Some(before),
-                after: Some(RefState::Branch(record, seq.get())),
-            });
-        }
-        Ok(edits)
-    }
-
-    /// Adds the entry of the operation log that makes several commits one step.
-    fn put_group(
-        &self,
-        set: &mut WriteSet,
-        writer: &mut Writer,
-        newest: Seq,
-        (author, message, edits): (&str, &str, Vec<RefEdit>),
-    ) {
-        let name = |edit: &RefEdit| match &edit.name {
-            RefName::Branch(name) | RefName::Tag(name) => name.clone(),
-            RefName::Active => String::new(),
-        };
-        let names: Vec<String> = edits.iter().map(name).collect();
-        let title = message.lines().next().unwrap_or_default();
-        let what = match title {
-            "" => format!("commit to {}", names.join(", ")),
-            title => format!("commit to {}: {title}", names.join(", ")),
-        };
-        let (kind, author, since) = (OpKind::Do, author.to_owned(), writer.latest.get());
-        let time = self.time(writer);
-        let entry = OperationRecord { kind, time, author, what, since, edits };
-        let id = OpId { seq: newest, step: 1 };
-        self.engine().put(set, Family::Refs, &keys::operation(id), &record::encode(&entry));
+    /// What a commit among others does to its branch, as undo sees it.
+    fn grown(&self, due: &Due<'_, '_>, seq: Seq) -> Result<RefEdit> {
+        let branch = due.part.branch.as_str();
+        let record = (*self.refs.branch(branch)?).clone();
+        let before = RefState::Branch(record.clone(), due.head.place.seq.get());
+        Ok(RefEdit {
+            name: RefName::Branch(branch.to_owned()),
+            before: Some(before),
+            after: Some(RefState::Branch(record, seq.get())),
+        })
     }
 
     /// Takes over what a commit that is written has changed in memory.

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::options::Used;
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
+use crate::txn::options::Used;
 
 /// One step to take back.
-pub(super) enum Undo {
+pub(in crate::txn) enum Undo {
     /// A key of a buffer was written; what the transaction had for it before.
     Write { buffer: usize, key: Vec<u8>, before: Option<Option<Vec<u8>>> },
     /// A key of a buffer became tracked.
@@ -21,10 +21,10 @@ pub(super) enum Undo {
 
 /// What there was when a savepoint was set.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Marks {
-    pub(super) used: Used,
-    pub(super) messages: usize,
-    pub(super) compensations: usize,
+pub(in crate::txn) struct Marks {
+    pub(in crate::txn) used: Used,
+    pub(in crate::txn) messages: usize,
+    pub(in crate::txn) compensations: usize,
 }
 
 struct Point {
@@ -47,7 +47,7 @@ struct RocksPoint {
 
 /// The savepoints of a transaction, oldest first.
 #[derive(Default)]
-pub(super) struct Savepoints {
+pub(in crate::txn) struct Savepoints {
     stack: Vec<Point>,
     names: BTreeMap<String, usize>,
     journal: Vec<Undo>,
@@ -60,16 +60,16 @@ pub(super) struct Savepoints {
 }
 
 /// What has to be taken back, newest first.
-pub(super) struct TakenBack {
-    pub(super) marks: Marks,
-    pub(super) undo: Vec<Undo>,
+pub(in crate::txn) struct TakenBack {
+    pub(in crate::txn) marks: Marks,
+    pub(in crate::txn) undo: Vec<Undo>,
     /// Whether RocksDB tracked nothing at all then.
-    pub(super) untracked: bool,
+    pub(in crate::txn) untracked: bool,
 }
 
 impl Savepoints {
     /// Sets one; without a name it belongs to a scope. Its id is returned.
-    pub(super) fn set(
+    pub(in crate::txn) fn set(
         &mut self,
         name: Option<&str>,
         marks: Marks,
@@ -112,12 +112,12 @@ impl Savepoints {
     }
 
     /// The names, in the order in which they were set.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::txn) fn names(&self) -> impl Iterator<Item = &str> {
         self.stack.iter().filter_map(|point| point.name.as_deref())
     }
 
     /// Where a name stands.
-    pub(super) fn find(&self, name: &str) -> Result<usize> {
+    pub(in crate::txn) fn find(&self, name: &str) -> Result<usize> {
         self.names.get(name).copied().ok_or_else(|| {
             let error = Error::new(ErrorKind::NotFound, format!("no savepoint {name:?}"));
             let mut known = self.names().peekable();
@@ -131,17 +131,17 @@ impl Savepoints {
     }
 
     /// Where the savepoint with an id stands; none if it is gone.
-    pub(super) fn find_id(&self, id: u64) -> Option<usize> {
+    pub(in crate::txn) fn find_id(&self, id: u64) -> Option<usize> {
         self.stack.iter().rposition(|point| point.id == id)
     }
 
     /// Whether changes have to be noted.
-    pub(super) fn any(&self) -> bool {
+    pub(in crate::txn) fn any(&self) -> bool {
         !self.stack.is_empty()
     }
 
     /// Says that a key is about to be written.
-    pub(super) fn note_write(
+    pub(in crate::txn) fn note_write(
         &mut self,
         buffer: usize,
         key: &[u8],
@@ -153,7 +153,7 @@ impl Savepoints {
     }
 
     /// Says that RocksDB tracks one more key.
-    pub(super) fn note_tracked(&mut self, buffer: usize, key: &[u8]) {
+    pub(in crate::txn) fn note_tracked(&mut self, buffer: usize, key: &[u8]) {
         self.tracked += 1;
         if self.any() {
             self.journal.push(Undo::Track { buffer, key: key.to_vec() });
@@ -161,14 +161,14 @@ impl Savepoints {
     }
 
     /// Says that a tracked key is read for update from now on.
-    pub(super) fn note_locked(&mut self, buffer: usize, key: &[u8]) {
+    pub(in crate::txn) fn note_locked(&mut self, buffer: usize, key: &[u8]) {
         if self.any() {
             self.journal.push(Undo::Lock { buffer, key: key.to_vec() });
         }
     }
 
     /// Removes a savepoint and all newer ones, and keeps what was done since.
-    pub(super) fn release(&mut self, at: usize) {
+    pub(in crate::txn) fn release(&mut self, at: usize) {
         for point in self.stack.drain(at..) {
             if let Some(name) = &point.name {
                 self.names.remove(name);
@@ -184,7 +184,7 @@ impl Savepoints {
     }
 
     /// Removes a savepoint and all newer ones; says what has to be taken back.
-    pub(super) fn roll_back(
+    pub(in crate::txn) fn roll_back(
         &mut self,
         at: usize,
         transaction: Option<&Transaction<'_>>,

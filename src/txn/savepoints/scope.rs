@@ -1,6 +1,6 @@
 //! Savepoints that end with a block of code.
 
-use super::Txn;
+use crate::txn::Txn;
 
 /// A part of a transaction that is taken back when it is dropped, unless it is kept.
 ///
@@ -40,7 +40,7 @@ pub struct Scope<'t, 's> {
 }
 
 impl<'t, 's> Scope<'t, 's> {
-    pub(super) fn new(txn: &'t mut Txn<'s>, id: u64) -> Self {
+    pub(in crate::txn) fn new(txn: &'t mut Txn<'s>, id: u64) -> Self {
         Self { txn, id }
     }
 
