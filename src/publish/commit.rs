@@ -180,7 +180,7 @@ impl Publisher {
     }
 
     /// Writes commits and makes them visible; the number is for [`settle`](Publisher::settle).
-    fn write_commits(
+    pub(super) fn write_commits(
         &self,
         writer: &mut Writer,
         mut set: WriteSet,

@@ -302,14 +302,8 @@ impl Publisher {
             return self.land_bulk(guard, branch, commit, rows, said);
         };
         self.put_rows(&mut set, &rows);
-        let indexed = self.graph.write_due_blocks(&mut set)?;
-        self.engine().write(set)?;
-        if indexed {
-            self.graph.indexed();
-        }
         let seq = ready.head.place.seq;
-        self.done(writer, ready);
-        let write = self.wrote(writer);
+        let write = self.write_commits(writer, set, vec![ready])?;
         drop(guard);
         self.settle(write, commit.options.durability)?;
         Ok(Landed { commits: vec![seq], head: seq })
