@@ -233,3 +233,49 @@ fn undo_1_an_undo_of_an_undo_is_a_redo_of_nothing_else() {
         );
     }
 }
+
+#[test]
+fn txn_6_commits_of_one_transaction_are_one_step() {
+    let mut store = Scratch::new();
+    must_branch(&store, "left", "main");
+    must_branch(&store, "right", "main");
+    must_put(&store.branch("left").expect("left"), "old", "1");
+    let content = |store: &Store| -> Vec<Vec<(String, String)>> {
+        ["main", "left", "right"].map(|name| rows(&store.view(name).expect("view"))).to_vec()
+    };
+    let before = content(&store);
+    let mut tx = store.begin("main").expect("begin");
+    tx.put("pear", "green").expect("put");
+    let mut left = tx.on("left").expect("left");
+    left.put("plum", "blue").expect("put");
+    left.delete("old").expect("delete");
+    tx.on("right").expect("right").get_for_update(b"pear").expect("read");
+    let options = CommitOptions::default().author("ann").message("harvest\nand more");
+    let done = tx.commit_each(options).expect("commit");
+    let made: Vec<(&str, Option<u64>)> =
+        done.iter().map(|(name, done)| (name.as_str(), done.seq().map(Seq::get))).collect();
+    assert_eq!(
+        made,
+        [("main", Some(2)), ("left", Some(3)), ("right", None)],
+        "a commit for each branch that changes, in the order in which they were named"
+    );
+    let after = content(&store);
+    assert_ne!(before, after, "both are there");
+    assert_eq!(what(&store)[0], "commit to main, left: harvest", "one entry");
+    for reopen in [false, true] {
+        if reopen {
+            store.reopen();
+        }
+        store.undo().expect("undo");
+        assert_eq!(content(&store), before, "undo takes back both");
+        store.redo().expect("redo");
+        assert_eq!(content(&store), after, "redo does both again");
+    }
+    store.undo().expect("undo");
+    store.undo().expect("undo");
+    assert_eq!(
+        rows(&store.view("left").expect("view")),
+        [],
+        "what was done before is the next step"
+    );
+}
