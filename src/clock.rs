@@ -127,6 +127,38 @@ impl Clock for SystemClock {
     }
 }
 
+/// Time that only goes forwards, for leases: what the clock on the wall shows does not matter to it.
+/// Give your own to [`OpenOptions::monotonic`](crate::OpenOptions::monotonic) to let time pass in tests.
+///
+/// # Examples
+/// ```
+/// use withy::{Monotonic, SystemMonotonic};
+/// let time = SystemMonotonic::default();
+/// let first = time.elapsed();
+/// assert!(time.elapsed() >= first);
+/// ```
+pub trait Monotonic: Send + Sync {
+    /// How long it is since a moment that does not change. A smaller answer than an earlier one counts
+    /// as the earlier one.
+    fn elapsed(&self) -> Duration;
+}
+
+/// The time of the machine since this was made; setting its clock does not change it.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemMonotonic(Stopwatch);
+
+impl Default for SystemMonotonic {
+    fn default() -> Self {
+        Self(Stopwatch::start())
+    }
+}
+
+impl Monotonic for SystemMonotonic {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A point after which waiting ends; immune to jumps of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
@@ -152,7 +184,7 @@ impl Deadline {
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "durations are for statistics only")]
+    #[expect(clippy::disallowed_methods, reason = "durations are for statistics and leases only")]
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }

@@ -20,6 +20,12 @@ pub enum ErrorKind {
     Precondition,
     /// Something else holds what is needed; try again later. Nothing was written.
     Busy,
+    /// Owners of locks waited for each other, and this one gave way; let go of everything and run it
+    /// again. Nothing was written.
+    Deadlock,
+    /// A lock is no longer held: its lease lapsed, or it was released. Take it again, and read again
+    /// what it protects. Nothing was written.
+    LeaseLost,
     /// The request itself is wrong; fix the call. Nothing was written.
     Invalid,
     /// A name, rev, file or store does not exist.
@@ -125,7 +131,7 @@ impl Error {
     /// Whether running the same transaction again can succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Conflict | ErrorKind::Busy)
+        matches!(self.0.kind, ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Deadlock)
     }
 }
 

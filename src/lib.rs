@@ -30,6 +30,7 @@
 //! | write | [`Branch::put`], [`Branch::write`] with a [`Batch`], [`Store::run`] |
 //! | branch, tag, go back | [`Store::create_branch`], [`Store::create_tag`], [`Store::restore`], [`Store::undo`] |
 //! | look at history | [`Store::view`], [`Store::log`], [`Store::history`], [`Store::diff`] |
+//! | keep others away for a while | [`Store::lock_session`], [`CommitOptions::fence`] |
 //! | follow changes | [`Store::feed`], [`Store::subscribe`] |
 
 pub mod guide;
@@ -50,6 +51,7 @@ mod refs;
 
 mod view;
 
+mod locks;
 mod publish;
 mod rev;
 
@@ -66,7 +68,9 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use clock::{Clock, ParseTimeError, SystemClock, Timestamp, ZonedTime};
+pub use clock::{
+    Clock, Monotonic, ParseTimeError, SystemClock, SystemMonotonic, Timestamp, ZonedTime,
+};
 pub use diff::{Diff, DiffCounts, DiffEntry, DiffOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{Feed, FeedChange, FeedEvent, FeedOptions, Subscription};
@@ -75,6 +79,10 @@ pub use id::{CommitId, Fingerprint, OpId, ParseHashError, ParseOpIdError, Seq, V
 pub use kv::{
     Batch, ChangeKind, Direction, Durability, Expect, KeyRange, MAX_KEY_LEN, MAX_PAYLOAD_LEN,
     MAX_VALUE_LEN,
+};
+pub use locks::{
+    Deadlock, DeadlockWait, HeldLock, Lock, LockKind, LockMark, LockOptions, LockOwner, LockPath,
+    LockSession, LockStats,
 };
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,

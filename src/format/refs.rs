@@ -140,6 +140,8 @@ pub(crate) mod meta {
     pub(crate) const INDEXED: &[u8] = b"indexed";
     pub(crate) const IMPORT: &[u8] = b"import";
     pub(crate) const MERGE_RULES: &[u8] = b"merge-rules";
+    /// The first fencing number of locks that is not reserved.
+    pub(crate) const LOCK_FENCES: &[u8] = b"lock-fences";
     /// Prefix of the read layers that are being written.
     pub(crate) const UNFINISHED: &[u8] = b"unfinished/";
     /// Prefix of the settings.
@@ -267,6 +269,8 @@ mod tests {
         assert_eq!(golden(&store), want, "what is fixed when a store is made");
         assert_eq!(golden(&"main".to_owned()), b"\x01\x04main", "the active branch, and a setting");
         assert_eq!(golden(&300_u64), [1, 0xFB, 44, 1], "how far the index goes");
+        assert_eq!(golden(&65_537_u64), [1, 0xFC, 1, 0, 1, 0], "reserved fencing numbers");
+        assert_eq!(meta::LOCK_FENCES, b"lock-fences", "under their name");
         let import = ImportRecord { first_line: 7, first_seq: 300 };
         assert_eq!(golden(&import), [1, 7, 0xFB, 44, 1], "an import that is being written");
     }

@@ -9,6 +9,7 @@ mod commit;
 mod conflict;
 mod counters;
 mod expect;
+mod fences;
 mod import;
 mod init;
 mod land;

@@ -1,5 +1,9 @@
 //! What a caller says of a commit, and what comes of it.
 
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Seq;
 use crate::kv::Durability;
@@ -28,6 +32,20 @@ pub struct CommitOptions {
     pub(crate) message: String,
     pub(crate) durability: Option<Durability>,
     pub(crate) allow_empty: bool,
+    gates: Gates,
+}
+
+/// Checked under the commit lock; what it gives is kept until the commit is visible.
+type Gate = Arc<dyn Fn() -> Result<Box<dyn Any + Send>> + Send + Sync>;
+
+/// What must let a commit through.
+#[derive(Clone, Default)]
+struct Gates(Vec<Gate>);
+
+impl fmt::Debug for Gates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} gates", self.0.len())
+    }
 }
 
 impl CommitOptions {
@@ -53,6 +71,18 @@ impl CommitOptions {
     pub fn allow_empty(mut self, allow: bool) -> Self {
         self.allow_empty = allow;
         self
+    }
+
+    /// Makes the commit depend on a check of its own.
+    pub(crate) fn gate(mut self, gate: Gate) -> Self {
+        self.gates.0.push(gate);
+        self
+    }
+
+    /// Asks all that must let the commit through, under the commit lock. The answers are kept until
+    /// the commit is visible: what they stand for does not change before.
+    pub(crate) fn pass_gates(&self) -> Result<Vec<Box<dyn Any + Send>>> {
+        self.gates.0.iter().map(|gate| gate()).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 mod branch;
 mod commits;
 mod config;
+mod locks;
 mod merge;
 mod open;
 mod refs;
@@ -24,6 +25,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Place};
 use crate::id::{LineId, Seq};
+use crate::locks::LockTable;
 use crate::maintain::Overlays;
 use crate::merge::Registry;
 use crate::name::BranchName;
@@ -63,6 +65,8 @@ struct Inner {
     fixed: Seq,
     id: StoreId,
     drivers: Registry,
+    /// Absent in a store that is open for reading only.
+    locks: Option<Arc<LockTable>>,
 }
 
 /// Id of a store, given when it is made; copies of the store keep it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::config::{self, Setting};
 use super::{Inner, Store, StoreId};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Monotonic, SystemClock, SystemMonotonic};
 use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::refs::{ImportRecord, StoreRecord, meta};
@@ -17,6 +17,7 @@ use crate::format::{FORMAT_VERSION, Family, MAGIC, record};
 use crate::graph::Graph;
 use crate::id::Seq;
 use crate::kv::{Durability, MAX_VALUE_LEN};
+use crate::locks::LockTable;
 use crate::maintain::Overlays;
 use crate::merge::{MergeDriver, Registry};
 use crate::publish::{
@@ -71,6 +72,7 @@ pub struct OpenOptions {
     max_branches: Option<u64>,
     cache_bytes: usize,
     clock: Arc<dyn Clock>,
+    monotonic: Arc<dyn Monotonic>,
     drivers: Vec<Arc<dyn MergeDriver>>,
 }
 
@@ -86,6 +88,7 @@ impl Default for OpenOptions {
             max_branches: None,
             cache_bytes: 128 << 20,
             clock: Arc::new(SystemClock),
+            monotonic: Arc::new(SystemMonotonic::default()),
             drivers: Vec::new(),
         }
     }
@@ -146,6 +149,13 @@ impl OpenOptions {
     /// Where the time comes from; the machine, unless told.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Where leases of locks take their time from; the machine, unless told. The clock does not matter
+    /// to them.
+    pub fn monotonic(mut self, time: Arc<dyn Monotonic>) -> Self {
+        self.monotonic = time;
         self
     }
 
@@ -272,6 +282,7 @@ impl OpenOptions {
     ) -> Result<Store> {
         let drivers = Registry::new(&self.drivers)?;
         let overlays = publisher.as_ref().map(Overlays::start);
+        let locks = publisher.as_ref().map(|publisher| self.lock_table(publisher));
         let (clock, id) = (Arc::clone(&self.clock), StoreId(stored.id));
         Ok(Store {
             inner: Arc::new(Inner {
@@ -283,8 +294,16 @@ impl OpenOptions {
                 fixed,
                 id,
                 drivers,
+                locks,
             }),
         })
+    }
+
+    fn lock_table(&self, publisher: &Arc<Publisher>) -> Arc<LockTable> {
+        let publisher = Arc::clone(publisher);
+        let reserve = Box::new(move |count| publisher.reserve_fences(count));
+        let (time, clock) = (Arc::clone(&self.monotonic), Arc::clone(&self.clock));
+        Arc::new(LockTable::new(reserve, time, clock))
     }
 }
 

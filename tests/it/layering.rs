@@ -15,7 +15,7 @@ const ROWS: [&[&str]; 10] = [
     &["engine"],
     &["graph", "refs"],
     &["view"],
-    &["rev", "publish"],
+    &["rev", "publish", "locks"],
     &["diff", "feed", "txn"],
     &["merge", "coord", "maintain"],
     &["store"],

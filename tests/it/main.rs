@@ -13,6 +13,7 @@ mod history;
 mod index;
 mod isolation;
 mod layering;
+mod locks;
 mod merge;
 mod model;
 mod ownership;

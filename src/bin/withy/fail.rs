@@ -152,7 +152,11 @@ fn pipe_closed(e: &withy::Error) -> bool {
 /// The exit code for each kind of error; a new kind counts as "other" until it is placed here.
 pub(crate) fn code_of(kind: ErrorKind) -> Code {
     match kind {
-        ErrorKind::Conflict | ErrorKind::Precondition | ErrorKind::Busy => Code::Again,
+        ErrorKind::Conflict
+        | ErrorKind::Precondition
+        | ErrorKind::Busy
+        | ErrorKind::Deadlock
+        | ErrorKind::LeaseLost => Code::Again,
         ErrorKind::Invalid
         | ErrorKind::NotFound
         | ErrorKind::Exists
