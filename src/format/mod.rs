@@ -25,7 +25,7 @@
 //! | `state`   | `o`, `d`, topic, 00, seq, number     | a message that was given up    | coord             |
 //! | `state`   | `s`, `u`, id                         | journal of a saga              | coord             |
 //! | `state`   | `s`, `f`, id                         | that of a finished one         | coord             |
-//! | `meta`    | fixed names                          | version, id, options, settings | open, publish     |
+//! | `meta`    | fixed names                          | version, id, settings, fences  | open, publish     |
 //!
 //! All numbers in keys are big-endian, so keys sort as numbers do. Every value starts with a version.
 

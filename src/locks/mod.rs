@@ -17,6 +17,8 @@ mod session;
 mod state;
 mod stats;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod waits;
 

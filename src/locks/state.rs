@@ -66,7 +66,7 @@ enum Work {
 }
 
 pub(super) struct State {
-    held: Tree,
+    pub(super) held: Tree,
     wanted: Tree,
     pub(super) grants: BTreeMap<u64, Grant>,
     pub(super) owners: BTreeMap<u64, Owner>,
@@ -93,8 +93,8 @@ pub(super) const NO_TICKET: u64 = u64::MAX;
 impl State {
     pub(super) fn new(counters: Arc<Counters>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            held: Tree::default(),
-            wanted: Tree::default(),
+            held: Tree::of_locks(),
+            wanted: Tree::of_requests(),
             grants: BTreeMap::new(),
             owners: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -332,7 +332,9 @@ impl State {
             owner.grants.remove(&fence);
         }
         self.counters.held.fetch_sub(1, Ordering::Relaxed);
-        self.todo.push(Work::Freed(grant.claim.clone()));
+        if !self.wanted.is_empty() {
+            self.todo.push(Work::Freed(grant.claim.clone()));
+        }
         Some(grant)
     }
 

@@ -22,7 +22,8 @@ const BLOCK: u64 = 1 << 16;
 /// All locks of a store.
 ///
 /// The commit lock may be held when this one is taken, so it is never the other way round: numbers,
-/// which are reserved under the commit lock, are fetched before.
+/// which are reserved under the commit lock, are fetched before. Who holds the commit lock asks for no
+/// lock here.
 pub(crate) struct LockTable {
     state: Mutex<State>,
     /// Held while numbers are reserved, so that one thread does it for all.
@@ -113,7 +114,6 @@ impl LockTable {
 
     /// Grants all that is asked for at one moment, or nothing; waits for that moment.
     pub(super) fn request(&self, asker: Asker, options: LockOptions) -> Result<Vec<u64>> {
-        let asker = Arc::new(asker);
         let mut state = self.supplied(asker.claims.len() as u64)?;
         if let Some(fences) = state.grant_at_once(&asker) {
             return Ok(fences);
@@ -124,6 +124,7 @@ impl LockTable {
         }
         Counters::add(&self.counters.waited);
         let (deadline, watch) = (Deadline::after(options.wait), Stopwatch::start());
+        let asker = Arc::new(asker);
         let (ticket, bell) = state.enqueue(Arc::clone(&asker));
         let answer = loop {
             if let Some(answer) = state.answer(ticket) {

@@ -14,8 +14,11 @@ pub(super) struct Claim {
 }
 
 /// Claims, each with a number and its owner.
-#[derive(Default)]
-pub(super) struct Tree(BTreeMap<Arc<str>, Node>);
+pub(super) struct Tree {
+    nodes: BTreeMap<Arc<str>, Node>,
+    /// How many claims of one path and kind are looked at.
+    enough: usize,
+}
 
 /// The claims on one path: owners by number.
 #[derive(Default)]
@@ -32,21 +35,35 @@ impl Node {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = (&u64, &u64)> {
-        self.points.iter().chain(&self.subtrees)
+    fn all(&self, enough: usize) -> impl Iterator<Item = (&u64, &u64)> {
+        self.points.iter().take(enough).chain(self.subtrees.iter().take(enough))
     }
 }
 
 impl Tree {
+    /// For locks that are held. All on one path have the same owner, so one of each kind is enough.
+    pub(super) fn of_locks() -> Self {
+        Self { nodes: BTreeMap::new(), enough: 1 }
+    }
+
+    /// For requests that wait.
+    pub(super) fn of_requests() -> Self {
+        Self { nodes: BTreeMap::new(), enough: usize::MAX }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
     pub(super) fn insert(&mut self, claim: &Claim, number: u64, owner: u64) {
-        self.0.entry(claim.path.shared()).or_default().of(claim.kind).insert(number, owner);
+        self.nodes.entry(claim.path.shared()).or_default().of(claim.kind).insert(number, owner);
     }
 
     pub(super) fn remove(&mut self, claim: &Claim, number: u64) {
-        let Some(node) = self.0.get_mut(claim.path.text()) else { return };
+        let Some(node) = self.nodes.get_mut(claim.path.text()) else { return };
         node.of(claim.kind).remove(&number);
         if node.points.is_empty() && node.subtrees.is_empty() {
-            self.0.remove(claim.path.text());
+            self.nodes.remove(claim.path.text());
         }
     }
 
@@ -60,20 +77,23 @@ impl Tree {
         mut see: impl FnMut(u64, u64) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         for above in claim.path.above() {
-            let Some(node) = self.0.get(above) else { continue };
-            node.subtrees.iter().try_for_each(|(&number, &owner)| see(number, owner))?;
+            let Some(node) = self.nodes.get(above) else { continue };
+            node.subtrees
+                .iter()
+                .take(self.enough)
+                .try_for_each(|(&number, &owner)| see(number, owner))?;
         }
         let text = claim.path.text();
         match claim.kind {
             LockKind::Point => {
-                let Some(node) = self.0.get(text) else { return ControlFlow::Continue(()) };
-                node.all().try_for_each(|(&number, &owner)| see(number, owner))
+                let Some(node) = self.nodes.get(text) else { return ControlFlow::Continue(()) };
+                node.all(self.enough).try_for_each(|(&number, &owner)| see(number, owner))
             }
             LockKind::Subtree => self
-                .0
+                .nodes
                 .range::<str, _>((Bound::Included(text), Bound::Unbounded))
                 .take_while(|(path, _)| path.starts_with(text))
-                .flat_map(|(_, node)| node.all())
+                .flat_map(|(_, node)| node.all(self.enough))
                 .try_for_each(|(&number, &owner)| see(number, owner)),
         }
     }

@@ -4,10 +4,11 @@
 //! kind is a matter of fairness only, so where it closes a circle the request may go past. A circle of
 //! waits of the first kind alone is a deadlock: its youngest owner is refused.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
-use super::state::{Block, State};
+use super::state::{Block, Request, State};
 use super::tree::Claim;
 use super::{LockKind, LockOwner, LockPath};
 use crate::clock::Timestamp;
@@ -89,9 +90,9 @@ impl State {
                     circle.reverse();
                     return Some(circle);
                 }
-                if !came.contains_key(&wait.to) {
+                if let Entry::Vacant(first) = came.entry(wait.to) {
                     queue.push_back(wait.to);
-                    came.insert(wait.to, wait);
+                    first.insert(wait);
                 }
             }
         }
@@ -100,9 +101,8 @@ impl State {
 
     /// Whether each of these owners waits for another one, directly or through others.
     pub(super) fn all_wait_for(&self, owners: &BTreeSet<u64>, wanted: u64) -> bool {
-        // Nobody has to wait for who holds nothing.
         owners.is_empty()
-            || (self.holds(wanted) && owners.iter().all(|&owner| self.waits_for(owner, wanted)))
+            || (self.is_in_the_way(wanted) && owners.iter().all(|&o| self.waits_for(o, wanted)))
     }
 
     fn waits_for(&self, owner: u64, wanted: u64) -> bool {
@@ -121,8 +121,28 @@ impl State {
         false
     }
 
+    /// Whether something that an owner holds is in the way of a request that waits. If not, nobody waits
+    /// for it but those behind its own requests: that is quick to see, where circles are not.
+    fn is_in_the_way(&self, owner: u64) -> bool {
+        let is_own = |_, holder| match holder == owner {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let blocked = |request: &Request| {
+            request.asker.owner != owner
+                && request.asker.claims.iter().any(|c| self.held.against(c, is_own).is_break())
+        };
+        self.holds(owner) && self.requests.values().any(blocked)
+    }
+
     /// Breaks every circle of waits through an owner.
     pub(super) fn untangle(&mut self, owner: u64) {
+        // Nobody is behind the newest request of all.
+        let newest = self.requests.last_key_value().map(|(&ticket, _)| BTreeSet::from([ticket]));
+        let waiting = self.owners.get(&owner).map(|owner| owner.waiting.clone());
+        if newest == waiting && !self.is_in_the_way(owner) {
+            return;
+        }
         while let Some(circle) = self.circle(owner) {
             let fair = circle.iter().find_map(|wait| match wait.block {
                 Block::Earlier(earlier) => Some((wait.ticket, earlier)),

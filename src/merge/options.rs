@@ -241,6 +241,15 @@ impl MergeOptions {
         self.commit = self.commit.durability(durability);
         self
     }
+
+    /// Changes what is said of the commit.
+    pub(crate) fn map_commit(
+        mut self,
+        change: impl FnOnce(CommitOptions) -> CommitOptions,
+    ) -> Self {
+        self.commit = change(self.commit);
+        self
+    }
 }
 
 /// Rules for merges that a store keeps for its keys; see [`Store::merge_rules`].

@@ -186,7 +186,8 @@ impl Merger<'_> {
         };
         let author = job.options.commit.author.clone();
         let durability = job.options.commit.durability;
-        Ok(Plan { landing, what, author, durability, told: draft.report })
+        let gates = job.options.commit.gates.clone();
+        Ok(Plan { landing, what, author, durability, gates, told: draft.report })
     }
 
     fn may_stay_open(&self, job: &Job<'_>, policy: &Policy, draft: &Draft) -> bool {

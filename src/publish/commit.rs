@@ -89,7 +89,7 @@ impl Publisher {
             parts.iter().map(|part| self.check_early(part)).collect::<Result<_>>()?;
 
         let mut guard = self.lock()?;
-        let _passed = options.pass_gates()?;
+        let _passed = options.gates.pass()?;
         let writer = &mut *guard;
         let rows: Vec<_> = parts.iter_mut().map(Part::take_rows).collect();
         let mut due = self.gather(&parts, rows, tracked)?;

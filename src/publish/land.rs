@@ -10,7 +10,7 @@ use super::build::{Build, Details, Meta, New, Ready};
 use super::import::{ImportRefs, NewCommit};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::planned::{After, PlannedEdit};
-use super::{CommitOptions, MovePlan, Publisher, Writer};
+use super::{CommitOptions, Gates, MovePlan, Publisher, Writer};
 use crate::engine::WriteSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
@@ -92,6 +92,8 @@ pub(crate) struct Plan<T> {
     pub(crate) author: Option<String>,
     /// What it survives; as the store unless told.
     pub(crate) durability: Option<Durability>,
+    /// What must let it through if it writes anything.
+    pub(crate) gates: Gates,
     pub(crate) told: T,
 }
 
@@ -251,7 +253,8 @@ impl Publisher {
         branch: &BranchName,
         (head, plan): (Place, Plan<T>),
     ) -> Result<(T, Landed)> {
-        let Plan { landing, what, author, durability, told } = plan;
+        let Plan { landing, what, author, durability, gates, told } = plan;
+        let _passed = gates.pass()?;
         let stopped = |seq| Landed { commits: Vec::new(), head: seq };
         let landed = match landing {
             Landing::Stop(rows) => {

@@ -33,7 +33,7 @@ pub(crate) use land::{Landing, MergeCommit, Plan, Planning, StateRows};
 pub(crate) use layers::MAX_LAYERS;
 pub(crate) use moves::MovePlan;
 pub use options::{CommitOptions, Committed};
-pub(crate) use options::{MAX_AUTHOR_LEN, check_text};
+pub(crate) use options::{Gates, MAX_AUTHOR_LEN, check_text};
 pub(crate) use planned::{After, PlannedEdit};
 pub(crate) use reads::ReadSet;
 pub(crate) use request::{Attached, Locked, Part, Request, Seen};

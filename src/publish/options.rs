@@ -32,7 +32,7 @@ pub struct CommitOptions {
     pub(crate) message: String,
     pub(crate) durability: Option<Durability>,
     pub(crate) allow_empty: bool,
-    gates: Gates,
+    pub(crate) gates: Gates,
 }
 
 /// Checked under the commit lock; what it gives is kept until the commit is visible.
@@ -40,7 +40,15 @@ type Gate = Arc<dyn Fn() -> Result<Box<dyn Any + Send>> + Send + Sync>;
 
 /// What must let a commit through.
 #[derive(Clone, Default)]
-struct Gates(Vec<Gate>);
+pub(crate) struct Gates(Vec<Gate>);
+
+impl Gates {
+    /// Asks all of them, under the commit lock. The answers are kept until the commit is visible: what
+    /// they stand for does not change before.
+    pub(crate) fn pass(&self) -> Result<Vec<Box<dyn Any + Send>>> {
+        self.0.iter().map(|gate| gate()).collect()
+    }
+}
 
 impl fmt::Debug for Gates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,12 +85,6 @@ impl CommitOptions {
     pub(crate) fn gate(mut self, gate: Gate) -> Self {
         self.gates.0.push(gate);
         self
-    }
-
-    /// Asks all that must let the commit through, under the commit lock. The answers are kept until
-    /// the commit is visible: what they stand for does not change before.
-    pub(crate) fn pass_gates(&self) -> Result<Vec<Box<dyn Any + Send>>> {
-        self.gates.0.iter().map(|gate| gate()).collect()
     }
 }
 

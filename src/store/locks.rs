@@ -3,6 +3,7 @@
 use super::Store;
 use crate::error::Result;
 use crate::locks::{Deadlock, HeldLock, Lock, LockSession, LockStats, LockTable};
+use crate::merge::MergeOptions;
 use crate::publish::CommitOptions;
 
 impl Store {
@@ -72,5 +73,31 @@ impl CommitOptions {
     /// ```
     pub fn fence(self, lock: &Lock) -> Self {
         self.gate(lock.gate())
+    }
+}
+
+impl MergeOptions {
+    /// Makes the merge depend on a lock, as [`CommitOptions::fence`] does: if the lock is no longer held
+    /// when it lands, nothing is written and the branch does not move. What has nothing to write is
+    /// not refused.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use std::time::Duration;
+    /// use withy::{BranchOptions, ErrorKind, LockKind, MergeOptions};
+    /// let topic = store.create_branch("topic", "main", BranchOptions::default())?;
+    /// topic.put("pear", "green")?;
+    /// let ann = store.lock_session("ann")?;
+    /// let lock = ann.lock("/main", LockKind::Point, Duration::ZERO)?;
+    /// let under = MergeOptions::default().fence(&lock);
+    /// lock.release()?;
+    /// let late = store.merge("main", "topic", under).expect_err("the lock is gone");
+    /// assert_eq!(late.kind(), ErrorKind::LeaseLost);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fence(self, lock: &Lock) -> Self {
+        self.map_commit(|commit| commit.fence(lock))
     }
 }

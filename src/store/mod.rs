@@ -37,7 +37,8 @@ use crate::view::View;
 
 /// An open store. Cloning it is cheap; all clones are the same store, usable from many threads.
 ///
-/// The store closes when the last clone, and every branch and view made from it, is dropped.
+/// The store closes when the last clone, and every branch, view and lock session made from it, is
+/// dropped.
 ///
 /// # Examples
 /// ```

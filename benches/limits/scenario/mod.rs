@@ -7,6 +7,7 @@ mod durable;
 mod history;
 mod landing;
 mod load;
+mod locks;
 mod long;
 mod merge;
 pub(crate) mod merge_many;
@@ -37,4 +38,5 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { rows: merge::ROWS, run: merge::run },
     Scenario { rows: merge_many::ROWS, run: merge_many::run },
     Scenario { rows: landing::ROWS, run: landing::run },
+    Scenario { rows: locks::ROWS, run: locks::run },
 ];

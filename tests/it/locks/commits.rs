@@ -5,10 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use withy::LockKind::{Point, Subtree};
-use withy::{Batch, CommitOptions, Committed, ErrorKind, Read};
+use withy::{
+    Batch, CommitOptions, Committed, ErrorKind, FastForward, KeyRange, Lock, MergeOptions, Read,
+};
 
 use super::{LONG, NOW, Timed, lease};
-use crate::support::{Scratch, must_fail, must_put};
+use crate::support::{Scratch, must_branch, must_fail, must_get, must_put};
 
 #[test]
 fn lock_f11_a_commit_under_several_locks_needs_all_of_them() {
@@ -83,4 +85,52 @@ fn lock_3_a_counter_under_a_lock_loses_nothing_though_its_owners_stall() {
     assert_eq!(n, counted.to_string().into_bytes(), "each write that went through counts once");
     assert!(counted < 120, "some stalled: {counted}");
     assert!(counted > 0, "and some did not");
+}
+
+#[test]
+fn lock_f8_every_way_to_commit_is_refused_without_its_lock() {
+    let store = Scratch::new();
+    let main = store.main().expect("main");
+    must_put(&main, "a", "1");
+    must_put(&must_branch(&store, "topic", "main"), "b", "2");
+    let ann = store.lock_session("ann").expect("a session");
+    let lock = ann.lock("/", Subtree, NOW).expect("free");
+    let held = CommitOptions::default().fence(&lock);
+    let merge = |held: &Lock| MergeOptions::default().fence(held);
+    let (moves, merges) = (merge(&lock), merge(&lock).fast_forward(FastForward::Never));
+    lock.release().expect("held");
+    let before = main.head().expect("the head");
+
+    let mut tx = store.begin("main").expect("a transaction");
+    tx.put("a", "2").expect("a put");
+    must_fail(tx.commit(held.clone()), ErrorKind::LeaseLost);
+    let mut runs = 0;
+    let ran = store.run("main", held.clone(), |tx| {
+        runs += 1;
+        tx.put("a", "2")
+    });
+    must_fail(ran, ErrorKind::LeaseLost);
+    assert_eq!(runs, 1, "running it again would not help");
+    must_fail(store.restore("main", "main~1", &KeyRange::all(), held), ErrorKind::LeaseLost);
+    must_fail(store.merge("main", "topic", moves), ErrorKind::LeaseLost);
+    must_fail(store.merge("main", "topic", merges), ErrorKind::LeaseLost);
+
+    assert_eq!(main.head().expect("the head"), before, "nothing was written, nothing has moved");
+    assert_eq!(must_get(&main, "b"), None, "nothing was merged");
+}
+
+#[test]
+fn lock_3_every_way_to_commit_goes_through_with_its_lock() {
+    let store = Scratch::new();
+    let main = store.main().expect("main");
+    must_put(&main, "a", "1");
+    must_put(&must_branch(&store, "topic", "main"), "b", "2");
+    let ann = store.lock_session("ann").expect("a session");
+    let lock = ann.lock("/", Subtree, NOW).expect("free");
+    let held = || CommitOptions::default().fence(&lock);
+    store.merge("main", "topic", MergeOptions::default().fence(&lock)).expect("a merge");
+    store.run("main", held(), |tx| tx.put("a", "2")).expect("a transaction");
+    store.restore("main", "main~2", &KeyRange::all(), held()).expect("a restore");
+    assert_eq!(must_get(&main, "a").as_deref(), Some("1"), "as before");
+    assert_eq!(must_get(&main, "b"), None, "as before");
 }

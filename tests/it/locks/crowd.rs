@@ -44,6 +44,31 @@ impl Checker {
     }
 }
 
+#[test]
+fn lock_2_hundreds_that_hold_something_and_wait_for_the_same_are_served_in_turn() {
+    let store = Scratch::new();
+    let ann = store.lock_session("ann").expect("a session");
+    let held = ann.lock("/all", Point, NOW).expect("free");
+    let order = Mutex::new(Vec::new());
+    thread::scope(|s| {
+        for i in 0..300_u64 {
+            let (store, order) = (&store, &order);
+            s.spawn(move || {
+                let owner = store.lock_session("one of many").expect("a session");
+                owner.lock(&format!("/own/{i}"), Point, NOW).expect("its own").keep();
+                let lock = owner.lock("/all", Subtree, super::LONG).expect("its turn comes");
+                order.lock().expect("no panic").push(i);
+                lock.release().expect("held");
+            });
+            super::until_waiting(store, i + 1);
+        }
+        held.release().expect("held");
+    });
+    let order = order.into_inner().expect("no panic");
+    assert_eq!(order, (0..300).collect::<Vec<_>>(), "first come, first served");
+    assert_eq!(store.deadlocks(), [], "nobody waited for whom it kept waiting");
+}
+
 fn path(random: &mut fastrand::Rng) -> String {
     const NAMES: [&str; 4] = ["a", "ab", "b", "c"];
     let depth = [0, 1, 1, 2, 2, 2, 3, 3, 3, 3][random.usize(0..10)];

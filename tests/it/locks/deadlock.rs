@@ -178,3 +178,37 @@ fn lock_2_only_the_last_64_deadlocks_are_listed() {
     assert_eq!(&*list[0].victim.name, "ben 6", "the oldest went first");
     assert!(list.is_sorted_by_key(|deadlock| deadlock.at), "in the order they came");
 }
+
+#[test]
+fn lock_2_a_circle_that_a_grant_closes_is_seen() {
+    // One owner, used from two threads: it can be granted something while it waits.
+    let store = Scratch::new();
+    let ann = store.lock_session("ann").expect("a session");
+    let ben = store.lock_session("ben").expect("a session");
+    let cleo = store.lock_session("cleo").expect("a session");
+    let of_ben = ben.lock("/z", Point, NOW).expect("free");
+    cleo.lock("/c", Point, NOW).expect("free").keep();
+    thread::scope(|s| {
+        let one = s.spawn(|| ann.lock("/c", Point, LONG).map(drop));
+        until_waiting(&store, 1);
+        let other = s.spawn(|| ann.lock("/z", Point, LONG).map(drop_later));
+        until_waiting(&store, 2);
+        let cleo = s.spawn(|| {
+            let got = cleo.lock("/z", Point, LONG).map(drop);
+            cleo.release_all();
+            got
+        });
+        until_waiting(&store, 3);
+        assert_eq!(store.deadlocks(), [], "cleo need not be behind ann");
+        // Now ann gets it, and cleo waits for her while she waits for cleo.
+        drop(of_ben);
+        must_fail(cleo.join().expect("no panic"), ErrorKind::Deadlock);
+        one.join().expect("no panic").expect("the older one goes on");
+        other.join().expect("no panic").expect("it was granted");
+    });
+}
+
+/// Leaves a lock to its session.
+fn drop_later(lock: withy::Lock) {
+    lock.keep();
+}

@@ -1,11 +1,60 @@
 //! LOCK-3: fencing numbers: each larger than all before it, over the life of the store.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use withy::LockKind::Point;
+use withy::{Durability, Store};
 
-use super::NOW;
+use super::{LONG, NOW};
 use crate::support::Scratch;
+
+/// Names the store in which the process below is to hold a lock.
+const HOLD: &str = "WITHY_TEST_HOLD_LOCK";
+
+/// Not a test by itself: a process that takes a lock, says its number, and waits for its end.
+#[test]
+fn holder() {
+    let Ok(path) = std::env::var(HOLD) else { return };
+    let options = Store::options().durability(Durability::Buffered);
+    let store = options.open(path).expect("the store opens");
+    let owner = store.lock_session("holder").expect("a session");
+    let lock = owner.lock("/a", Point, NOW).expect("free");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\nholder: {}", lock.fence())
+        .and_then(|()| out.flush())
+        .expect("someone listens");
+    thread::sleep(LONG);
+}
+
+#[test]
+fn lock_f13_a_killed_process_leaves_no_lock_and_its_numbers_are_not_given_again() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let mut last = 0;
+    for _ in 0..3 {
+        let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+            .args(["--exact", "locks::fences::holder", "--nocapture", "--test-threads=1"])
+            .env(HOLD, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let said = lines
+            .map(|line| line.expect("text"))
+            .find_map(|line| line.strip_prefix("holder: ").map(str::to_owned))
+            .expect("it takes the lock");
+        child.kill().expect("it is killed");
+        child.wait().expect("it has ended");
+        let fence: u64 = said.parse().expect("a number");
+        assert!(fence > last, "{fence} comes after {last}");
+        let store = Store::options().wait(LONG).open(dir.path()).expect("the store opens");
+        assert_eq!(store.held_locks(), [], "its lock went with it");
+        let ann = store.lock_session("ann").expect("a session");
+        last = ann.lock("/a", Point, NOW).expect("free").fence();
+        assert!(last > fence, "{last} comes after {fence}");
+    }
+}
 
 #[test]
 fn lock_3_fencing_numbers_grow_across_reopen() {
