@@ -203,7 +203,6 @@ impl LockSession {
     ///
     /// # Errors
     /// [`ErrorKind::LeaseLost`] if a lease has lapsed.
-    #[allow(dead_code, reason = "for transactions, which own locks as sessions do")]
     pub(crate) fn pin(&self) -> Result<Pin> {
         self.table.pin_all(self.owner.age)
     }

@@ -224,11 +224,11 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn begin_with(&self, branch: &str, options: TxnOptions) -> Result<Txn<'_>> {
-        Txn::new(self.publisher()?, BranchName::new(branch)?, options)
+        Txn::new(self.publisher()?, self.lock_table()?, BranchName::new(branch)?, options)
     }
 
     /// Runs `work` in a transaction on a branch and commits it; runs it again, after a growing pause,
-    /// if another commit won.
+    /// if another commit won or it was the victim of a deadlock.
     ///
     /// # Errors
     /// What `work` returns; [`Conflict`](ErrorKind::Conflict) if it keeps losing; else as for

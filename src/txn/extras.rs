@@ -1,11 +1,46 @@
-//! What a transaction does besides writing keys: messages for the outbox, compensations for its saga.
+//! What a transaction does besides writing keys: locks, messages for the outbox, compensations for its
+//! saga.
 
 use super::Txn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::check_payload;
+use crate::locks::{LockKind, LockOptions};
 use crate::name::check_label;
 
 impl Txn<'_> {
+    /// Takes a path lock for the transaction; see [`LockSession::lock`](crate::LockSession::lock). It is
+    /// released when the transaction ends, after its commit is visible, or when a savepoint is rolled
+    /// back to that was set before. Its fencing number is returned.
+    ///
+    /// # Errors
+    /// As for [`LockSession::lock`](crate::LockSession::lock). The transaction stays as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = withy::Store::open(dir.path())?;
+    /// use std::time::Duration;
+    /// use withy::{CommitOptions, LockKind};
+    /// let mut tx = store.begin("main")?;
+    /// tx.lock("/fruit", LockKind::Subtree, Duration::from_secs(1))?;
+    /// tx.put("fruit/pear", "green")?;
+    /// assert_eq!(store.held_locks().len(), 1);
+    /// tx.commit(CommitOptions::default())?;
+    /// assert!(store.held_locks().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lock(
+        &mut self,
+        path: &str,
+        kind: LockKind,
+        options: impl Into<LockOptions>,
+    ) -> Result<u64> {
+        self.check_time()?;
+        let owner = || self.table.owner(&format!("transaction on {}", self.first.branch));
+        let locks = self.locks.get_or_insert_with(owner);
+        Ok(locks.lock(path, kind, options)?.keep())
+    }
+
     /// Adds a message to the outbox, in the same write as the commit: it is there if and only if the
     /// commit is. If the transaction changes nothing, an empty commit is made for it.
     ///

@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Place;
 use crate::id::{LineId, Seq};
 use crate::kv::{Direction, KeyRange, check_key, check_value};
+use crate::locks::{LockSession, LockTable};
 use crate::name::BranchName;
 use crate::publish::{
     Attached, CommitOptions, Committed, Limits, Publisher, Request, StateRows, Timer,
@@ -80,6 +81,9 @@ pub struct Txn<'s> {
     compensations: Vec<(String, Vec<u8>)>,
     in_saga: bool,
     attached: Vec<Attached<'s>>,
+    table: &'s Arc<LockTable>,
+    /// It owns locks, once it has asked for one.
+    locks: Option<LockSession>,
     unmoved: bool,
     timer: Timer<'s>,
 }
@@ -87,6 +91,7 @@ pub struct Txn<'s> {
 impl<'s> Txn<'s> {
     pub(crate) fn new(
         publisher: &'s Arc<Publisher>,
+        table: &'s Arc<LockTable>,
         branch: BranchName,
         options: TxnOptions,
     ) -> Result<Self> {
@@ -114,6 +119,8 @@ impl<'s> Txn<'s> {
             compensations: Vec::new(),
             in_saga: false,
             attached: Vec::new(),
+            table,
+            locks: None,
             unmoved: false,
             timer,
         })
@@ -377,7 +384,8 @@ impl<'s> Txn<'s> {
     /// [`Conflict`](crate::ErrorKind::Conflict), naming the keys, if another commit changed a key that
     /// it rests on since the transaction began: one that it writes (not at level `ReadCommitted`), has
     /// read for update, or at level `Serializable` has read. Nothing is written, and the transaction can
-    /// be run again. [`Limit`](crate::ErrorKind::Limit) if its time is over: nothing is written.
+    /// be run again. [`Limit`](crate::ErrorKind::Limit) if its time is over,
+    /// [`LeaseLost`](crate::ErrorKind::LeaseLost) if a lock of it has lapsed: nothing is written.
     /// [`Io`](crate::ErrorKind::Io) or [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the write
     /// failed: open the store again and look whether the commits are there.
     pub fn commit(self, options: CommitOptions) -> Result<Committed> {
@@ -395,15 +403,19 @@ impl<'s> Txn<'s> {
         self.commit_parts(options)
     }
 
-    fn commit_parts(self, options: CommitOptions) -> Result<Vec<(BranchName, Committed)>> {
+    fn commit_parts(self, mut options: CommitOptions) -> Result<Vec<(BranchName, Committed)>> {
         self.check_time()?;
+        if let Some(locks) = self.locks {
+            // They are let go of with the options, when the commit is visible.
+            options = options.gate(Arc::new(move || Ok(Box::new(locks.pin()?))));
+        }
         let publisher = self.publisher;
         let unmoved = self.unmoved;
         let mut parts = vec![self.first.into_part(unmoved)];
         let others = self.others.into_iter().filter(|buffer| !buffer.is_idle());
         parts.extend(others.map(|buffer| buffer.into_part(false)));
         let names: Vec<BranchName> = parts.iter().map(|part| part.branch.clone()).collect();
-        let Self { tracked, messages, attached, .. } = self;
+        let (tracked, messages, attached) = (self.tracked, self.messages, self.attached);
         let request = Request { parts, options, tracked, messages, attached };
         let done = publisher.commit(request);
         self.timer.end(&done);

@@ -23,7 +23,7 @@ pub(crate) fn run<'s, T>(
         let attempt =
             work(&mut tx).and_then(|out| tx.commit(options.clone()).map(|done| (out, done)));
         match attempt {
-            Err(e) if e.kind() == ErrorKind::Conflict && tries + 1 < MAX_TRIES => {
+            Err(e) if again(e.kind()) && tries + 1 < MAX_TRIES => {
                 // The first tries are worth making at once; then others get time to finish.
                 if tries >= 2 {
                     let pause = Duration::from_micros(50 << tries.min(9));
@@ -34,4 +34,9 @@ pub(crate) fn run<'s, T>(
             done => return done,
         }
     }
+}
+
+/// Whether another try may end otherwise without anybody having to let go of something first.
+fn again(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict | ErrorKind::Deadlock)
 }

@@ -9,6 +9,7 @@ use stack::{Marks, TakenBack, Undo};
 
 use super::Txn;
 use crate::error::Result;
+use crate::locks::LockSession;
 
 impl<'s> Txn<'s> {
     fn marks(&self) -> Marks {
@@ -16,6 +17,7 @@ impl<'s> Txn<'s> {
             used: self.used,
             messages: self.messages.len(),
             compensations: self.compensations.len(),
+            locks: self.locks.as_ref().map(LockSession::mark),
         }
     }
 
@@ -89,6 +91,11 @@ impl<'s> Txn<'s> {
         self.used = marks.used;
         self.messages.truncate(marks.messages);
         self.compensations.truncate(marks.compensations);
+        match (&self.locks, marks.locks) {
+            (Some(locks), Some(mark)) => locks.release_since(mark),
+            (Some(locks), None) => locks.release_all(),
+            (None, _) => {}
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
+use crate::locks::LockMark;
 use crate::txn::options::Used;
 
 /// One step to take back.
@@ -25,6 +26,8 @@ pub(in crate::txn) struct Marks {
     pub(in crate::txn) used: Used,
     pub(in crate::txn) messages: usize,
     pub(in crate::txn) compensations: usize,
+    /// None if the transaction had asked for no lock yet.
+    pub(in crate::txn) locks: Option<LockMark>,
 }
 
 struct Point {

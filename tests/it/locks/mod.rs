@@ -8,6 +8,7 @@ mod fences;
 mod leases;
 mod matrix;
 mod owners;
+mod transactions;
 mod waiting;
 
 use std::sync::Arc;
