@@ -76,7 +76,8 @@ impl Publisher {
     /// Makes the commits that are asked for, all of them or none; says of each part what came of it.
     pub(crate) fn commit(&self, request: Request<'_>) -> Result<Vec<Committed>> {
         let Request { mut parts, options, tracked, messages, attached } = request;
-        let idle = |part: &Part| part.seen.is_some() && part.writes.is_empty();
+        let free = |seen: &Seen| seen.locked.is_empty();
+        let idle = |part: &Part| part.seen.as_ref().is_some_and(free) && part.writes.is_empty();
         let more = !messages.is_empty() || !attached.is_empty() || options.allow_empty;
         if !more && parts.iter().all(idle) {
             // It has only read: nothing is in its way, not even that its branch is gone.

@@ -171,7 +171,8 @@ impl<'s> Txn<'s> {
     }
 
     /// Reads a key that the transaction rests on: the commit fails if another commit changes it, as if
-    /// it were written here. At level `ReadCommitted` it must stay as it is read now.
+    /// it were written here, even if nothing is written at all. At level `ReadCommitted` it must stay as
+    /// it is read now, and is given as such when it is read for update again.
     ///
     /// # Errors
     /// As for [`put`](Self::put), and [`Io`](crate::ErrorKind::Io) or
