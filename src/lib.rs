@@ -32,6 +32,8 @@
 //! | look at history | [`Store::view`], [`Store::log`], [`Store::history`], [`Store::diff`] |
 //! | keep others away for a while | [`Store::lock_session`], [`CommitOptions::fence`] |
 //! | follow changes | [`Store::feed`], [`Store::subscribe`] |
+//! | act on what was committed | [`Txn::enqueue`], [`Store::deliver_outbox`], [`Store::outbox`] |
+//! | do several things or none | [`SagaDef`], [`Store::start_saga`] |
 
 pub mod guide;
 
@@ -59,6 +61,7 @@ mod diff;
 mod feed;
 mod txn;
 
+mod coord;
 pub mod exchange;
 mod maintain;
 mod merge;
@@ -70,6 +73,11 @@ pub mod testing;
 
 pub use clock::{
     Clock, Monotonic, ParseTimeError, SystemClock, SystemMonotonic, Timestamp, ZonedTime,
+};
+pub use coord::{
+    ActionError, ActionResult, CompensationInfo, CompensationState, Delivered, Delivery, MessageId,
+    MessageState, Outbox, OutboxMessage, OutboxMessages, ParseMessageIdError, Resumed, RetryPolicy,
+    SagaDef, SagaInfo, SagaOutcome, SagaPhase, SagaStep, Sagas,
 };
 pub use diff::{Diff, DiffCounts, DiffEntry, DiffOptions};
 pub use error::{Error, ErrorKind, Result};

@@ -148,7 +148,7 @@ pub(crate) fn message(topic: &str, seq: Seq, number: u32) -> Vec<u8> {
     outbox_row(outbox::MESSAGE, topic, seq, number)
 }
 
-/// A row about a message: see [`outbox`](mod@outbox).
+/// A row about a message: see [`mod@outbox`].
 pub(crate) fn outbox_row(rows: u8, topic: &str, seq: Seq, number: u32) -> Vec<u8> {
     let number = number.to_be_bytes();
     refs(state::OUTBOX, &[&[rows], topic.as_bytes(), &[0], &be(seq.get()), &number])
@@ -174,7 +174,12 @@ pub(crate) fn saga(rows: u8, id: &str) -> Vec<u8> {
     refs(state::SAGA, &[&[rows], id.as_bytes()])
 }
 
-/// The id in a key of [`saga`].
+/// The prefix of all sagas that are unfinished, or finished.
+pub(crate) fn saga_rows(rows: u8) -> [u8; 2] {
+    [state::SAGA, rows]
+}
+
+/// The id in a key of [`saga()`].
 pub(crate) fn saga_id(stored: &[u8]) -> Result<&str, Corrupt> {
     let id = stored.get(2..).and_then(|id| std::str::from_utf8(id).ok());
     id.ok_or(Corrupt { record: "saga key", at: 2, want: "id" })

@@ -6,7 +6,9 @@ mod config;
 mod locks;
 mod merge;
 mod open;
+mod outbox;
 mod refs;
+mod saga;
 mod stats;
 
 use std::fmt;
@@ -21,6 +23,7 @@ pub use refs::{BranchOptions, DeleteOptions, TagOptions};
 pub use stats::{Stats, Work};
 
 use crate::clock::Clock;
+use crate::coord::{Background, Coord, Resumed};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Place};
@@ -55,7 +58,8 @@ pub struct Store {
 }
 
 struct Inner {
-    // Dropped first, so that its thread lets go of the rest.
+    // Dropped first, so that their threads let go of the rest.
+    _background: Option<Background>,
     _overlays: Option<Overlays>,
     graph: Arc<Graph>,
     refs: Arc<Refs>,
@@ -68,6 +72,8 @@ struct Inner {
     drivers: Registry,
     /// Absent in a store that is open for reading only.
     locks: Option<Arc<LockTable>>,
+    coord: Coord,
+    resumed: Resumed,
 }
 
 /// Id of a store, given when it is made; copies of the store keep it.

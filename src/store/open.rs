@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{self, Setting};
+use super::outbox::CoordOptions;
 use super::{Inner, Store, StoreId};
 use crate::clock::{Clock, Monotonic, SystemClock, SystemMonotonic};
+use crate::coord::{self, Background, Coord, Resumed};
 use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::refs::{ImportRecord, StoreRecord, meta};
@@ -74,6 +76,7 @@ pub struct OpenOptions {
     clock: Arc<dyn Clock>,
     monotonic: Arc<dyn Monotonic>,
     drivers: Vec<Arc<dyn MergeDriver>>,
+    pub(super) coord: CoordOptions,
 }
 
 impl Default for OpenOptions {
@@ -90,6 +93,7 @@ impl Default for OpenOptions {
             clock: Arc::new(SystemClock),
             monotonic: Arc::new(SystemMonotonic::default()),
             drivers: Vec::new(),
+            coord: CoordOptions::default(),
         }
     }
 }
@@ -169,17 +173,21 @@ impl OpenOptions {
 
     /// Opens the store in this directory.
     ///
-    /// What an interrupted import left behind is removed first.
+    /// What an interrupted import left behind is removed first. Claims of messages that nobody can
+    /// answer any more are taken back, and unfinished sagas whose definition is registered are driven on:
+    /// [`Store::resumed`] says what that came to.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no store and none may be made;
     /// [`Exists`](ErrorKind::Exists) if one is there and must not be;
     /// [`Busy`](ErrorKind::Busy), naming process id and start time, if another process has it open for
-    /// writing; [`Incompatible`](ErrorKind::Incompatible) if the directory is something else, or a
+    /// writing; [`Invalid`](ErrorKind::Invalid) if a saga or action that was registered makes no sense;
+    /// [`Incompatible`](ErrorKind::Incompatible) if the directory is something else, or a
     /// store of a newer format; [`Corrupt`](ErrorKind::Corrupt) if it is damaged;
     /// [`Io`](ErrorKind::Io) if the files cannot be read. Nothing is changed by a refused open.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
         let path = path.as_ref();
+        self.coord.registry()?;
         let found = look(path)?;
         match (found, self.create) {
             (Found::Store, Create::New) => {
@@ -281,11 +289,22 @@ impl OpenOptions {
         stored: &StoreRecord,
     ) -> Result<Store> {
         let drivers = Registry::new(&self.drivers)?;
-        let overlays = publisher.as_ref().map(Overlays::start);
         let locks = publisher.as_ref().map(|publisher| self.lock_table(publisher));
+        let coord = Coord {
+            graph: Arc::clone(&graph),
+            writer: publisher.clone().zip(locks.clone()),
+            clock: Arc::clone(&self.clock),
+            registry: Arc::new(self.coord.registry()?),
+            store_id: stored.id,
+        };
+        let overlays = publisher.as_ref().map(Overlays::start);
         let (clock, id) = (Arc::clone(&self.clock), StoreId(stored.id));
+        let is_writer = publisher.is_some();
+        let resumed = if is_writer { coord::resume(&coord)? } else { Resumed::default() };
+        let background = self.coord.background.filter(|_| is_writer);
         Ok(Store {
             inner: Arc::new(Inner {
+                _background: background.map(|every| Background::start(coord.clone(), every)),
                 _overlays: overlays,
                 graph,
                 refs,
@@ -295,6 +314,8 @@ impl OpenOptions {
                 id,
                 drivers,
                 locks,
+                coord,
+                resumed,
             }),
         })
     }

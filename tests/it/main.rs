@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod concurrency;
+mod coord;
 mod diff;
 mod exchange;
 mod feed;
