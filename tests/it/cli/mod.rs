@@ -7,6 +7,7 @@ mod branch;
 mod compare;
 mod config;
 mod conflicts;
+mod coord;
 mod errors;
 mod feed;
 mod history;
