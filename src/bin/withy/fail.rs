@@ -116,7 +116,8 @@ impl<T> Doing<T> for io::Result<T> {
     }
 }
 
-fn from_library(e: &withy::Error, doing: String) -> Failure {
+/// An error of the library as a [`Failure`], with what was being done in front.
+pub(crate) fn from_library(e: &withy::Error, doing: String) -> Failure {
     if pipe_closed(e) {
         return Failure::PipeClosed;
     }

@@ -17,6 +17,7 @@ mod resolver;
 mod settings;
 mod text;
 mod transfer;
+mod txn;
 mod verbs;
 mod walk;
 mod when;
@@ -86,6 +87,7 @@ enum Verb {
     Feed(verbs::feed::Feed),
     Outbox(verbs::outbox::Outbox),
     Saga(verbs::saga::Saga),
+    Txn(verbs::txn::Txn),
     Config(verbs::config::Config),
     Stats(verbs::stats::Stats),
     Completions(verbs::completions::Completions),
@@ -139,6 +141,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Feed(args) => verbs::feed::run(&args, &mut app),
         Verb::Outbox(args) => verbs::outbox::run(&args, &mut app),
         Verb::Saga(args) => verbs::saga::run(&args, &mut app),
+        Verb::Txn(args) => verbs::txn::run(&args, &mut app),
         Verb::Config(args) => verbs::config::run(&args, &mut app),
         Verb::Stats(args) => verbs::stats::run(&args, &mut app),
         Verb::Completions(args) => verbs::completions::run(&args, Cli::command()),

@@ -7,16 +7,20 @@ fn cli_7_flags_beat_environment_beats_store_beats_default() {
     Shell::new().session(
         r#"
 $ withy config --list
-author          = ada (environment WITHY_AUTHOR)
-color           = auto (default)
-durability      = sync (default)
-key-format      = text (default)
-max-branches    = unlimited (default)
-merge-strategy: = manual (default)
-pager           = less (default)
-store           = DIR/.withy (default)
-value-format    = text (default)
-wait            = 0 (default)
+author                = ada (environment WITHY_AUTHOR)
+color                 = auto (default)
+durability            = sync (default)
+key-format            = text (default)
+max-branches          = unlimited (default)
+max-operations        = unlimited (default)
+max-transaction-bytes = unlimited (default)
+max-transactions      = unlimited (default)
+merge-strategy:       = manual (default)
+pager                 = less (default)
+store                 = DIR/.withy (default)
+transaction-time      = unlimited (default)
+value-format          = text (default)
+wait                  = 0 (default)
 $ withy config durability buffered
 $ withy config author bob
 $ withy config author
@@ -31,9 +35,13 @@ $ withy --wait 2 config --list --json
 {"name":"durability","value":"buffered","source":"store"}
 {"name":"key-format","value":"text","source":"default"}
 {"name":"max-branches","value":"unlimited","source":"default"}
+{"name":"max-operations","value":"unlimited","source":"default"}
+{"name":"max-transaction-bytes","value":"unlimited","source":"default"}
+{"name":"max-transactions","value":"unlimited","source":"default"}
 {"name":"merge-strategy:","value":"manual","source":"default"}
 {"name":"pager","value":"less","source":"default"}
 {"name":"store","value":"DIR/.withy","source":"default"}
+{"name":"transaction-time","value":"unlimited","source":"default"}
 {"name":"value-format","value":"text","source":"default"}
 {"name":"wait","value":"2","source":"flag"}
 $ env -u WITHY_AUTHOR withy -q put pear green && withy --json log -n 1 | grep -o '"author":"[a-z]*"'
@@ -47,11 +55,11 @@ $ withy config durability never
 [2]
 $ withy config nothing
 ! error: show nothing: no setting "nothing"
-! hint: the settings are author, color, durability, key-format, max-branches, pager, value-format, wait, store, merge-driver:PATTERN, merge-strategy:PATTERN
+! hint: the settings are author, color, durability, key-format, max-branches, max-operations, max-transaction-bytes, max-transactions, pager, transaction-time, value-format, wait, store, merge-driver:PATTERN, merge-strategy:PATTERN
 [2]
 $ withy config colour blue
 ! error: change colour: no setting "colour"
-! hint: the settings are author, durability, max-branches, merge-driver:PATTERN, merge-strategy:PATTERN
+! hint: the settings are author, durability, max-branches, max-operations, max-transaction-bytes, max-transactions, transaction-time, merge-driver:PATTERN, merge-strategy:PATTERN
 [2]
 $ withy config color never
 ! error: change color: color is not kept in the store
@@ -72,6 +80,40 @@ $ withy config
 !
 ! For more information, try '--help'.
 [2]
+"#,
+    );
+}
+
+#[test]
+fn txn_5_limits_of_transactions_live_in_the_store() {
+    Shell::new().session(
+        r#"
+$ withy config max-operations 2 && withy config max-transactions 1 && withy config max-transaction-bytes 100 && withy config transaction-time 60000
+$ withy config --list | grep '(store)'
+max-operations        = 2 (store)
+max-transaction-bytes = 100 (store)
+max-transactions      = 1 (store)
+transaction-time      = 60000 (store)
+$ printf 'begin\nput a 1\nput b 1\nexpect error limit 2 operations\nput c 1\nexpect error limit\nt2: begin\ncommit\nexpect count = 2' | withy txn
+[main seq:1 ID] (2 keys)
+3 expectations met
+$ printf 'begin operations 3\nput a 2\nput b 2\nput c "x" * 90\ncommit' | withy txn
+[main seq:2 ID] (3 keys)
+$ printf 'begin\nput c "x" * 101' | withy txn
+! error: standard input:2: put c "x" * 101: the limit of 100 bytes of a transaction is reached
+! hint: what it did before stands; commit it, roll it back, or raise the limit
+[2]
+$ withy config transaction-time 0 && printf 'begin\nput a 3' | withy txn
+! error: standard input:2: put a 3: the transaction has gone on for more than its 0 ms
+! hint: nothing of it was written; run it again, or raise the limit
+[2]
+$ withy -q put a 3 && withy config --unset transaction-time && withy config transaction-time
+unlimited
+$ withy config max-operations few
+! error: set max-operations: "few" is no value for max-operations: use a whole number
+[2]
+$ withy config --unset max-operations && withy config max-operations --json
+{"name":"max-operations","value":"unlimited","source":"default"}
 "#,
     );
 }

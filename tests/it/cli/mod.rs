@@ -21,6 +21,8 @@ mod resolve;
 mod resolver;
 mod tag;
 mod transfer;
+mod tty;
+mod txn;
 mod undo;
 mod write;
 

@@ -17,8 +17,9 @@ use crate::text::{Format, escape};
 /// A flag beats an environment variable, that beats the store, that beats the default.
 #[derive(Args)]
 #[command(after_help = "\
-The store can keep author, durability, max-branches, and how keys are merged: merge-driver:PATTERN \
-(text, json, counter, set or last-write) and merge-strategy:PATTERN (ours, theirs, manual or \
+The store can keep author, durability, limits, and how keys are merged. Limits are max-branches, and for \
+transactions that programs or `withy txn` begin: max-transactions (open at once), max-operations, \
+max-transaction-bytes, transaction-time (milliseconds). Merging: merge-driver:PATTERN (text, json, counter, set or last-write) and merge-strategy:PATTERN (ours, theirs, manual or \
 fast-forward). A PATTERN is a prefix of keys, PREFIX*SUFFIX, or nothing for all keys; the longest that \
 fits counts. The environment can give author, durability and max-branches, and color, key-format, pager, \
 value-format and wait, as WITHY_AUTHOR, WITHY_COLOR and so on. Ends with exit code 1 if a setting has no \
@@ -30,6 +31,7 @@ Examples:
   withy config author 'Ada <ada@example.org>'
   withy config durability buffered
   withy config --unset durability
+  withy config max-operations 10000
   withy config 'merge-driver:notes/*.txt' text
   withy config merge-strategy:cache/ theirs
   withy config merge-strategy: manual")]
@@ -97,8 +99,12 @@ fn stored(name: &str) -> Result<Setting> {
     match find(name) {
         Some(known) if name.parse::<Setting>().is_err() => {
             let cause = format!("{name} is not kept in the store");
-            Err(Failure::usage(format!("change {name}"), cause)
-                .hint(format!("use the option --{name}, or set {} in the environment", known.env)))
+            let failure = Failure::usage(format!("change {name}"), cause);
+            Err(match known.env {
+                Some(variable) => failure
+                    .hint(format!("use the option --{name}, or set {variable} in the environment")),
+                None => failure,
+            })
         }
         _ => name
             .parse::<Setting>()
@@ -248,7 +254,12 @@ fn show(name: Option<&str>, app: &mut App) -> Result<Outcome> {
 fn rows(app: &App) -> Vec<Row> {
     let known = SETTINGS.iter().map(|setting| {
         let (value, source) = app.settings.get(setting);
-        Row { name: setting.name.to_owned(), value, source, variable: setting.env }
+        Row {
+            name: setting.name.to_owned(),
+            value,
+            source,
+            variable: setting.env.unwrap_or_default(),
+        }
     });
     known.collect()
 }

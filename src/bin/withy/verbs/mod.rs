@@ -31,4 +31,5 @@ pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod switch;
 pub(crate) mod tag;
+pub(crate) mod txn;
 pub(crate) mod undo;

@@ -14,7 +14,8 @@ use crate::progress::size;
 /// Show what the store holds
 #[derive(Args)]
 #[command(after_help = "\
-Disk use is that of all files of the store; the newest writes are in its log, not yet in data files.
+Disk use is that of all files of the store; the newest writes are in its log, not yet in data files. \
+How transactions went is counted by the process that runs them: `withy txn --stats`.
 
 Examples:
   withy stats
