@@ -326,31 +326,6 @@ fn txn_2_a_merge_that_is_no_first_child_of_what_was_seen_conflicts_by_content() 
 }
 
 #[test]
-fn txn_3_a_writer_stays_open_across_a_hundred_thousand_commits_and_flushes() {
-    let store = Scratch::new();
-    let main = store.main().expect("main");
-    must_write(&main, "first", &[("mine", Some("1")), ("theirs", Some("1"))]);
-    let (mut mine, mut theirs) = (begin(&store, "main"), begin(&store, "main"));
-    let mut late = begin(&store, "main");
-    put(&mut mine, "mine", "2");
-    put(&mut theirs, "theirs", "2");
-    must_put(&main, "theirs", "9");
-    for n in 0..100_000_u32 {
-        main.put(format!("other/{:03}", n % 1000), n.to_be_bytes()).expect("put");
-        if n % 25_000 == 24_999 {
-            store.compact().expect("everything in memory is written to files");
-        }
-    }
-    assert_eq!(must_get(&mine, "other/007"), None, "it still sees its own moment");
-    must_win(mine);
-    must_lose(theirs, &["theirs"]);
-    put(&mut late, "theirs", "3");
-    must_lose(late, &["theirs"]);
-    assert_eq!(must_get(&main, "mine").as_deref(), Some("2"));
-    assert_eq!(must_get(&main, "theirs").as_deref(), Some("9"));
-}
-
-#[test]
 fn txn_4_dropping_rolls_back_and_holds_nothing() {
     let store = Scratch::new();
     let main = store.main().expect("main");
@@ -380,30 +355,6 @@ fn txn_4_a_refused_write_leaves_the_transaction_usable() {
     assert_eq!(tx.len(), 1, "only the good write is in it");
     must_win(tx);
     assert_eq!(rows(&store.main().expect("main")), [("a".to_owned(), "1".to_owned())]);
-}
-
-#[test]
-fn txn_4_run_gives_every_increment_of_eight_threads() {
-    let store = Scratch::new();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                for _ in 0..500 {
-                    let add = |tx: &mut Txn<'_>| {
-                        let now = must_get(tx, "count")
-                            .map_or(0, |n| n.parse::<u32>().expect("a number"));
-                        tx.put("count", (now + 1).to_string())
-                    };
-                    store.run("main", CommitOptions::default(), add).expect("it wins in the end");
-                }
-            });
-        }
-    });
-    let main = store.main().expect("main");
-    assert_eq!(must_get(&main, "count").as_deref(), Some("4000"), "TXN-4: no increment is lost");
-    assert_eq!(store.latest().get(), 4000, "each is one commit");
-    let versions = store.history("main", b"count").expect("history").count();
-    assert_eq!(versions, 4000, "each has its version");
 }
 
 #[test]
