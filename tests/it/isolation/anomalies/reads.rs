@@ -311,6 +311,11 @@ fn half_a_commit_in_a_multi_get(level: Isolation) -> Verdict {
 }
 
 #[test]
+fn half_a_commit_in_a_multi_get_is_prevented_at_read_committed() {
+    assert_eq!(half_a_commit_in_a_multi_get(ReadCommitted), Prevented);
+}
+
+#[test]
 fn half_a_commit_in_a_multi_get_is_prevented_at_snapshot() {
     assert_eq!(half_a_commit_in_a_multi_get(Snapshot), Prevented);
 }
