@@ -73,6 +73,11 @@ impl Read for TxnBranch<'_, '_> {
         self.txn.buffer(self.index).scan(self.txn.publisher, range, direction)
     }
 
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.txn.check_read()?;
+        self.txn.buffer(self.index).multi_get(self.txn.publisher, keys)
+    }
+
     fn count(&self, range: &KeyRange) -> Result<u64> {
         self.txn.check_read()?;
         self.txn.buffer(self.index).count(self.txn.publisher, range)

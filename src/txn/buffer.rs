@@ -13,7 +13,9 @@ use crate::id::{LineId, Seq};
 use crate::kv::{Direction, KeyRange, Write};
 use crate::name::BranchName;
 use crate::publish::{Locked, Part, Publisher, Seen};
-use crate::view::{Found, Layers, Own, Scan, Scanner, find, get, head_of, layers_at};
+use crate::view::{
+    Found, Layers, Own, Scan, Scanner, find, get, head_of, layers_at, sorted_multi_get,
+};
 
 /// A key that RocksDB tracks for a transaction.
 pub(super) struct Tracked {
@@ -90,6 +92,28 @@ impl Buffer {
         }
     }
 
+    /// The values of several keys, all of one moment.
+    pub(super) fn multi_get(
+        &self,
+        publisher: &Publisher,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let unwritten: Vec<&[u8]> =
+            keys.iter().copied().filter(|key| !self.own.contains_key(*key)).collect();
+        if let Some(reads) = &self.reads {
+            let mut reads = reads.lock().unwrap_or_else(PoisonError::into_inner);
+            unwritten.iter().for_each(|key| reads.add_key(key));
+        }
+        let layers = self.layers_at_once(publisher)?;
+        let read = sorted_multi_get(publisher.graph().engine(), &layers, &unwritten)?;
+        let mut read = read.into_iter();
+        let value = |key: &&[u8]| match self.own.get(*key) {
+            Some(value) => value.clone(),
+            None => read.next().flatten(),
+        };
+        Ok(keys.iter().map(value).collect())
+    }
+
     pub(super) fn scan<'t>(
         &'t self,
         publisher: &'t Publisher,
@@ -117,11 +141,16 @@ impl Buffer {
         direction: Direction,
     ) -> Result<Scanner<'t>> {
         let engine = publisher.graph().engine();
-        let layers = match self.follows {
-            true => head_of(publisher.graph(), self.line_now(publisher)?)?.1,
-            false => Layers::clone(&self.layers),
-        };
+        let layers = self.layers_at_once(publisher)?;
         Ok(Scanner::new(engine, &layers, range, direction, Some(&self.own)))
+    }
+
+    /// What several rows are read through that have to be of one moment.
+    fn layers_at_once(&self, publisher: &Publisher) -> Result<Layers> {
+        match self.follows {
+            true => Ok(head_of(publisher.graph(), self.line_now(publisher)?)?.1),
+            false => Ok(Layers::clone(&self.layers)),
+        }
     }
 
     /// Memory that the record of reads takes, about.

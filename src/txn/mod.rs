@@ -461,6 +461,11 @@ impl Read for Txn<'_> {
         self.first.scan(self.publisher, range, direction)
     }
 
+    fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.check_read()?;
+        self.first.multi_get(self.publisher, keys)
+    }
+
     fn count(&self, range: &KeyRange) -> Result<u64> {
         self.check_read()?;
         self.first.count(self.publisher, range)

@@ -17,6 +17,7 @@ pub(crate) use history::versions;
 pub use history::{History, Version};
 pub(crate) use layers::{Layers, head_of, layers_at};
 pub use read::Read;
+pub(crate) use read::sorted_multi_get;
 pub use scan::Scan;
 pub(crate) use scan::{Own, ScanRow, Scanner, Watch};
 
@@ -281,7 +282,7 @@ impl Read for View {
     }
 
     fn multi_get(&self, wanted: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
-        read::sorted_multi_get(self.engine(), &self.layers, wanted)
+        sorted_multi_get(self.engine(), &self.layers, wanted)
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64> {
