@@ -72,6 +72,7 @@ pub struct OpenOptions {
     author: Option<String>,
     blob_threshold: Option<usize>,
     max_branches: Option<u64>,
+    limits: Limits,
     cache_bytes: usize,
     clock: Arc<dyn Clock>,
     monotonic: Arc<dyn Monotonic>,
@@ -89,6 +90,7 @@ impl Default for OpenOptions {
             author: None,
             blob_threshold: None,
             max_branches: None,
+            limits: Limits::default(),
             cache_bytes: 128 << 20,
             clock: Arc::new(SystemClock),
             monotonic: Arc::new(SystemMonotonic::default()),
@@ -141,6 +143,34 @@ impl OpenOptions {
     /// At most this many branches; as the store's settings say, or no limit, unless told.
     pub fn max_branches(mut self, branches: u64) -> Self {
         self.max_branches = Some(branches);
+        self
+    }
+
+    /// At most this many open transactions; as the store's settings say, or no limit, unless told.
+    pub fn max_transactions(mut self, transactions: u64) -> Self {
+        self.limits.active = Some(transactions);
+        self
+    }
+
+    /// At most this many puts and deletions in a transaction that sets no limit itself; as the store's
+    /// settings say, or no limit, unless told.
+    pub fn max_operations(mut self, operations: u64) -> Self {
+        self.limits.operations = Some(operations);
+        self
+    }
+
+    /// At most this many bytes in a transaction that sets no limit itself, see
+    /// [`TxnOptions::max_bytes`](crate::TxnOptions::max_bytes); as the store's settings say, or no
+    /// limit, unless told.
+    pub fn max_transaction_bytes(mut self, bytes: u64) -> Self {
+        self.limits.bytes = Some(bytes);
+        self
+    }
+
+    /// How long a transaction that sets no limit itself may go on; as the store's settings say, or
+    /// without limit, unless told.
+    pub fn transaction_time(mut self, time: Duration) -> Self {
+        self.limits.time = Some(time);
         self
     }
 
@@ -257,10 +287,6 @@ impl OpenOptions {
 
     /// What is given here goes before what the store says, and that before the defaults.
     fn settings(&self, engine: &Engine, stored: &StoreRecord) -> Result<Settings> {
-        let max_branches = match self.max_branches {
-            Some(given) => Some(given),
-            None => config::number(engine, Setting::MaxBranches)?,
-        };
         let author = match &self.author {
             Some(given) => given.clone(),
             None => config::read(engine, Setting::Author)?.unwrap_or_default(),
@@ -270,12 +296,21 @@ impl OpenOptions {
             None => config::durability(engine)?.unwrap_or_default(),
         };
         let blob_threshold = usize::try_from(stored.blob_threshold).unwrap_or(MAX_VALUE_LEN);
-        let time = config::number(engine, Setting::TransactionTime)?;
+        let given = self.limits;
+        let number = |given: Option<u64>, setting| match given {
+            Some(given) => Ok(Some(given)),
+            None => config::number(engine, setting),
+        };
+        let time = match given.time {
+            Some(given) => Some(given),
+            None => number(None, Setting::TransactionTime)?.map(Duration::from_millis),
+        };
+        let max_branches = number(self.max_branches, Setting::MaxBranches)?;
         let limits = Limits {
-            active: config::number(engine, Setting::MaxTransactions)?,
-            operations: config::number(engine, Setting::MaxOperations)?,
-            bytes: config::number(engine, Setting::MaxTransactionBytes)?,
-            time: time.map(Duration::from_millis),
+            active: number(given.active, Setting::MaxTransactions)?,
+            operations: number(given.operations, Setting::MaxOperations)?,
+            bytes: number(given.bytes, Setting::MaxTransactionBytes)?,
+            time,
         };
         Ok(Settings { durability, author, blob_threshold, max_branches, limits })
     }

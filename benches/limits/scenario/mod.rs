@@ -14,6 +14,7 @@ pub(crate) mod merge_many;
 mod merges;
 mod point;
 mod scan;
+mod transaction;
 mod write;
 
 use crate::harness::{Report, Result, Setting};
@@ -38,5 +39,6 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { rows: merge::ROWS, run: merge::run },
     Scenario { rows: merge_many::ROWS, run: merge_many::run },
     Scenario { rows: landing::ROWS, run: landing::run },
+    Scenario { rows: transaction::ROWS, run: transaction::run },
     Scenario { rows: locks::ROWS, run: locks::run },
 ];

@@ -128,8 +128,20 @@ impl App {
         if self.settings.is_given("durability") {
             options = options.durability(self.durability()?);
         }
-        if let Some(most) = self.max_branches()? {
+        if let Some(most) = self.number("max-branches")? {
             options = options.max_branches(most);
+        }
+        if let Some(most) = self.number("max-transactions")? {
+            options = options.max_transactions(most);
+        }
+        if let Some(most) = self.number("max-operations")? {
+            options = options.max_operations(most);
+        }
+        if let Some(most) = self.number("max-transaction-bytes")? {
+            options = options.max_transaction_bytes(most);
+        }
+        if let Some(millis) = self.number("transaction-time")? {
+            options = options.transaction_time(Duration::from_millis(millis));
         }
         let store = options.open(&dir).doing(|| opening(&dir))?;
         self.load(&store)?;
@@ -182,12 +194,13 @@ impl App {
         }
     }
 
-    fn max_branches(&self) -> Result<Option<u64>> {
-        if !self.settings.is_given("max-branches") {
+    /// A limit that flag or environment give.
+    fn number(&self, name: &'static str) -> Result<Option<u64>> {
+        if !self.settings.is_given(name) {
             return Ok(None);
         }
-        let (text, _) = self.settings.named("max-branches");
-        text.parse().map(Some).map_err(|_| bad_setting("max-branches", &text, "the whole numbers"))
+        let (text, _) = self.settings.named(name);
+        text.parse().map(Some).map_err(|_| bad_setting(name, &text, "the whole numbers"))
     }
 
     pub(crate) fn key_format(&self) -> Result<Format> {

@@ -26,25 +26,29 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) name: &'static str,
-    /// Its variable, if the environment can give it.
-    pub(crate) env: Option<&'static str>,
+    /// Its variable.
+    pub(crate) env: &'static str,
     pub(crate) default: &'static str,
 }
 
 /// Every setting of the command line, by name.
 pub(crate) const SETTINGS: [Known; 12] = [
-    Known { name: "author", env: Some("WITHY_AUTHOR"), default: "" },
-    Known { name: "color", env: Some("WITHY_COLOR"), default: "auto" },
-    Known { name: "durability", env: Some("WITHY_DURABILITY"), default: "sync" },
-    Known { name: "key-format", env: Some("WITHY_KEY_FORMAT"), default: "text" },
-    Known { name: "max-branches", env: Some("WITHY_MAX_BRANCHES"), default: "unlimited" },
-    Known { name: "max-operations", env: None, default: "unlimited" },
-    Known { name: "max-transaction-bytes", env: None, default: "unlimited" },
-    Known { name: "max-transactions", env: None, default: "unlimited" },
-    Known { name: "pager", env: Some("WITHY_PAGER"), default: "" },
-    Known { name: "transaction-time", env: None, default: "unlimited" },
-    Known { name: "value-format", env: Some("WITHY_VALUE_FORMAT"), default: "text" },
-    Known { name: "wait", env: Some("WITHY_WAIT"), default: "0" },
+    Known { name: "author", env: "WITHY_AUTHOR", default: "" },
+    Known { name: "color", env: "WITHY_COLOR", default: "auto" },
+    Known { name: "durability", env: "WITHY_DURABILITY", default: "sync" },
+    Known { name: "key-format", env: "WITHY_KEY_FORMAT", default: "text" },
+    Known { name: "max-branches", env: "WITHY_MAX_BRANCHES", default: "unlimited" },
+    Known { name: "max-operations", env: "WITHY_MAX_OPERATIONS", default: "unlimited" },
+    Known {
+        name: "max-transaction-bytes",
+        env: "WITHY_MAX_TRANSACTION_BYTES",
+        default: "unlimited",
+    },
+    Known { name: "max-transactions", env: "WITHY_MAX_TRANSACTIONS", default: "unlimited" },
+    Known { name: "pager", env: "WITHY_PAGER", default: "" },
+    Known { name: "transaction-time", env: "WITHY_TRANSACTION_TIME", default: "unlimited" },
+    Known { name: "value-format", env: "WITHY_VALUE_FORMAT", default: "text" },
+    Known { name: "wait", env: "WITHY_WAIT", default: "0" },
 ];
 
 /// All the places a setting can come from.
@@ -60,7 +64,7 @@ impl Settings {
         if let Some(value) = self.flags.get(setting.name) {
             return (value.clone(), Source::Flag);
         }
-        if let Some(value) = setting.env.and_then(environment) {
+        if let Some(value) = environment(setting.env) {
             return (value, Source::Environment);
         }
         if let Some(value) = self.stored.get(setting.name) {
@@ -104,8 +108,7 @@ fn default_of(setting: &Known) -> String {
 mod tests {
     use super::*;
 
-    const TEST: Known =
-        Known { name: "pear", env: Some("WITHY_TEST_THAT_IS_NOT_SET"), default: "green" };
+    const TEST: Known = Known { name: "pear", env: "WITHY_TEST_THAT_IS_NOT_SET", default: "green" };
 
     #[test]
     fn a_flag_beats_the_store_and_the_store_the_default() {

@@ -114,6 +114,16 @@ $ withy config max-operations few
 [2]
 $ withy config --unset max-operations && withy config max-operations --json
 {"name":"max-operations","value":"unlimited","source":"default"}
+$ WITHY_MAX_OPERATIONS=1 withy config max-operations --json
+{"name":"max-operations","value":"1","source":"environment","variable":"WITHY_MAX_OPERATIONS"}
+$ printf 'begin\nput a 4\nput b 4\ncommit' | WITHY_MAX_OPERATIONS=1 withy txn
+! error: standard input:3: put b 4: the limit of 1 operations of a transaction is reached
+! hint: what it did before stands; commit it, roll it back, or raise the limit
+[2]
+$ printf 'begin\nput a 4\ncommit' | WITHY_TRANSACTION_TIME=0 withy txn
+! error: standard input:2: put a 4: the transaction has gone on for more than its 0 ms
+! hint: nothing of it was written; run it again, or raise the limit
+[2]
 "#,
     );
 }

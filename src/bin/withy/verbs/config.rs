@@ -21,8 +21,8 @@ The store can keep author, durability, limits, and how keys are merged. Limits a
 transactions that programs or `withy txn` begin: max-transactions (open at once), max-operations, \
 max-transaction-bytes, transaction-time (milliseconds). Merging: merge-driver:PATTERN (text, json, counter, set or last-write) and merge-strategy:PATTERN (ours, theirs, manual or \
 fast-forward). A PATTERN is a prefix of keys, PREFIX*SUFFIX, or nothing for all keys; the longest that \
-fits counts. The environment can give author, durability and max-branches, and color, key-format, pager, \
-value-format and wait, as WITHY_AUTHOR, WITHY_COLOR and so on. Ends with exit code 1 if a setting has no \
+fits counts. The environment can give author, durability and the limits, and color, key-format, pager, \
+value-format and wait, as WITHY_AUTHOR, WITHY_MAX_BRANCHES and so on. Ends with exit code 1 if a setting has no \
 value.
 
 Examples:
@@ -99,12 +99,8 @@ fn stored(name: &str) -> Result<Setting> {
     match find(name) {
         Some(known) if name.parse::<Setting>().is_err() => {
             let cause = format!("{name} is not kept in the store");
-            let failure = Failure::usage(format!("change {name}"), cause);
-            Err(match known.env {
-                Some(variable) => failure
-                    .hint(format!("use the option --{name}, or set {variable} in the environment")),
-                None => failure,
-            })
+            Err(Failure::usage(format!("change {name}"), cause)
+                .hint(format!("use the option --{name}, or set {} in the environment", known.env)))
         }
         _ => name
             .parse::<Setting>()
@@ -254,12 +250,7 @@ fn show(name: Option<&str>, app: &mut App) -> Result<Outcome> {
 fn rows(app: &App) -> Vec<Row> {
     let known = SETTINGS.iter().map(|setting| {
         let (value, source) = app.settings.get(setting);
-        Row {
-            name: setting.name.to_owned(),
-            value,
-            source,
-            variable: setting.env.unwrap_or_default(),
-        }
+        Row { name: setting.name.to_owned(), value, source, variable: setting.env }
     });
     known.collect()
 }
