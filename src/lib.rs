@@ -74,6 +74,10 @@ pub mod testing;
 pub use clock::{
     Clock, Monotonic, ParseTimeError, SystemClock, SystemMonotonic, Timestamp, ZonedTime,
 };
+pub use coord::two_phase::{
+    Coordinated, Coordinator, Decision, Participant, PendingPhase, PendingTransaction, Recovery,
+    Standing, Unfinished, Vote,
+};
 pub use coord::{
     ActionError, ActionResult, CompensationInfo, CompensationState, Delivered, Delivery, MessageId,
     MessageState, Outbox, OutboxMessage, OutboxMessages, ParseMessageIdError, Resumed, RetryPolicy,
@@ -103,8 +107,8 @@ pub use publish::{CommitOptions, Committed};
 pub use refs::{BranchInfo, Operation, TagInfo, TagListOptions, TagOrder};
 pub use sides::{ConflictKind, Resolution, Strategy};
 pub use store::{
-    Branch, BranchOptions, Create, DeleteOptions, LogOptions, OpenOptions, Setting, Stats, Store,
-    StoreId, TagOptions, Work,
+    Branch, BranchOptions, Create, DeleteOptions, LogOptions, OpenOptions, PreparedTransaction,
+    Setting, Stats, Store, StoreId, StoreParticipant, TagOptions, Work,
 };
 pub use txn::{Isolation, Scope, Txn, TxnBranch, TxnOptions};
 pub use view::{History, Read, Scan, Version, View};

@@ -2,7 +2,7 @@
 //!
 //! `outbox` delivers messages that were stored with a commit; `saga` runs steps that are taken back if
 //! a later one fails. Both keep what they know in family `state`, written by `publish` and, where a
-//! step has effects in the store, in the same write as these.
+//! step has effects in the store, in the same write as these. `two_phase` commits over several stores.
 
 mod action;
 mod key;
@@ -10,6 +10,7 @@ pub(crate) mod outbox;
 mod policy;
 mod resume;
 pub(crate) mod saga;
+pub(crate) mod two_phase;
 
 use std::sync::Arc;
 

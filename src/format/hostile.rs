@@ -11,6 +11,11 @@ use super::merge::{
     OpenConflictRecord, OpenRecord, RulesRecord, read_first_details, read_further_details,
     write_details,
 };
+use super::prepared::tests::{message as prepared_message, outcome, prepared, read, transaction};
+use super::prepared::{
+    OutcomeRecord, PreparedMessage, PreparedPart, PreparedRecord, ReadRecord, TransactionRecord,
+    part_key, part_of, parts_prefix,
+};
 use super::refs::{
     At, BranchRecord, IdsRecord, ImportRecord, IndexRecord, LayerRecord, LineRecord, OpAt, OpKind,
     OperationRecord, RefEdit, RefName, RefState, StoreRecord, TagRecord,
@@ -42,6 +47,8 @@ fn open_ended(name: &'static str, bytes: Vec<u8>, decoder: Decoder) -> Case {
 fn takes<T: record::Stored>(bytes: &[u8]) -> bool {
     record::decode::<T>("record", bytes).is_ok()
 }
+
+const PART: PreparedPart<'static> = PreparedPart::Write(1, b"k");
 
 fn header() -> Header {
     Header {
@@ -144,6 +151,11 @@ fn cases() -> Vec<Case> {
         case("attempts", record::encode(&attempts()), takes::<AttemptsRecord>),
         case("dead letter", record::encode(&dead()), takes::<DeadRecord>),
         case("saga", record::encode(&saga()), takes::<SagaRecord>),
+        case("prepared transaction", record::encode(&prepared()), takes::<PreparedRecord>),
+        case("keys that were read", record::encode(&read()), takes::<ReadRecord>),
+        case("prepared message", record::encode(&prepared_message()), takes::<PreparedMessage>),
+        case("outcome", record::encode(&outcome()), takes::<OutcomeRecord>),
+        case("transaction", record::encode(&transaction()), takes::<TransactionRecord>),
         case("index block", record::encode(&index), takes::<IndexRecord>),
         case("ids", record::encode(&ids), takes::<IdsRecord>),
         case("read layer", record::encode(&LayerRecord { line: 300 }), takes::<LayerRecord>),
@@ -165,6 +177,9 @@ fn cases() -> Vec<Case> {
         }),
         open_ended("saga key", keys::saga(keys::saga::UNFINISHED, "order/7"), |b| {
             keys::saga_id(b).is_ok()
+        }),
+        open_ended("prepared part key", part_key("g", &PART), |b| {
+            part_of(b, &parts_prefix("g")).is_ok()
         }),
         case("operation key", keys::operation(OpId { seq: Seq::new(3), step: 1 }), |b| {
             keys::number_at(b, 9).is_ok()

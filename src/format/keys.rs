@@ -205,6 +205,10 @@ pub(crate) mod state {
     pub(crate) const CONFLICT: u8 = b'c';
     pub(crate) const OUTBOX: u8 = b'o';
     pub(crate) const SAGA: u8 = b's';
+    pub(crate) const PREPARED: u8 = b'p';
+    pub(crate) const PREPARED_PART: u8 = b'w';
+    pub(crate) const OUTCOME: u8 = b'f';
+    pub(crate) const TRANSACTION: u8 = b't';
 }
 
 /// Rows about messages of the outbox.
@@ -236,14 +240,14 @@ pub(crate) mod kind {
     pub(crate) const LAYER: u8 = b'y';
 }
 
-fn refs(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(super) fn refs(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + parts.iter().map(|p| p.len()).sum::<usize>());
     out.push(kind);
     parts.iter().for_each(|part| out.extend_from_slice(part));
     out
 }
 
-fn be(number: u64) -> [u8; 8] {
+pub(super) fn be(number: u64) -> [u8; 8] {
     number.to_be_bytes()
 }
 

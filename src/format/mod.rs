@@ -25,6 +25,11 @@
 //! | `state`   | `o`, `d`, topic, 00, seq, number     | a message that was given up    | coord             |
 //! | `state`   | `s`, `u`, id                         | journal of a saga              | coord             |
 //! | `state`   | `s`, `f`, id                         | that of a finished one         | coord             |
+//! | `state`   | `p`, gid                             | a prepared transaction         | publish           |
+//! | `state`   | `w`, gid, 00, part, ...              | what it writes, holds, sends   | publish           |
+//! | `state`   | `f`, gid                             | what became of a prepared one  | publish           |
+//! | `state`   | `t`, gid                             | a coordinator's transaction    | coord             |
+//! | `state`   | `t`                                  | number of its newest one       | coord             |
 //! | `meta`    | fixed names                          | version, id, settings, fences  | open, publish     |
 //!
 //! All numbers in keys are big-endian, so keys sort as numbers do. Every value starts with a version.
@@ -35,6 +40,7 @@ pub(crate) mod coord;
 mod hostile;
 pub(crate) mod keys;
 pub(crate) mod merge;
+pub(crate) mod prepared;
 pub(crate) mod record;
 pub(crate) mod refs;
 pub(crate) mod row;

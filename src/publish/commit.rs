@@ -75,7 +75,7 @@ impl Publisher {
 
     /// Makes the commits that are asked for, all of them or none; says of each part what came of it.
     pub(crate) fn commit(&self, request: Request<'_>) -> Result<Vec<Committed>> {
-        let Request { mut parts, options, tracked, messages, attached } = request;
+        let Request { mut parts, options, tracked, messages, attached, ends } = request;
         let free = |seen: &Seen| seen.locked.is_empty();
         let idle = |part: &Part| part.seen.as_ref().is_some_and(free) && part.writes.is_empty();
         let more = !messages.is_empty() || !attached.is_empty() || options.allow_empty;
@@ -92,6 +92,9 @@ impl Publisher {
         let mut guard = self.lock()?;
         let _passed = options.gates.pass()?;
         let writer = &mut *guard;
+        if ends.is_none() {
+            writer.held.check_parts(&parts)?;
+        }
         let rows: Vec<_> = parts.iter_mut().map(Part::take_rows).collect();
         let mut due = self.gather(&parts, rows, tracked)?;
         self.check_conflicts(&due, &known)?;
@@ -131,6 +134,9 @@ impl Publisher {
             return Ok(done);
         }
         let write = self.write_commits(writer, set, ready)?;
+        if let Some(gid) = ends {
+            writer.held.remove(gid);
+        }
         drop(guard);
         self.settle(write, options.durability)?;
         Ok(done)
@@ -205,7 +211,7 @@ impl Publisher {
 
     /// Where the parts' branches are, and what their keys are: as they were tracked, if that is how
     /// they still are.
-    fn gather<'r>(
+    pub(super) fn gather<'r>(
         &'r self,
         parts: &'r [Part],
         tracked: Vec<Option<TrackedRows>>,

@@ -111,7 +111,16 @@ impl Publisher {
         if reads.is_empty() || head == base {
             return Ok(());
         }
-        let wanted = |key: &[u8]| reads.contains(key);
+        self.add_between((base, head), |key| reads.contains(key), lost)
+    }
+
+    /// Adds the wanted keys that may differ between two commits of a branch.
+    pub(super) fn add_between(
+        &self,
+        (base, head): (Place, Place),
+        wanted: impl Fn(&[u8]) -> bool,
+        lost: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<()> {
         match self.graph.first_parents(base, head)? {
             Some(runs) => self.add_touched(&runs, wanted, Decided::Passed, lost),
             None => self.add_differing(base, head, wanted, lost),

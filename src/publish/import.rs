@@ -381,10 +381,12 @@ impl ImportSession<'_> {
             if now.is_some() && !refs.replace {
                 return Err(exists("branch", name.as_str()));
             }
-            if let Some(now) = &now
-                && plan.graph().head(LineId::new(now.line))?.place == place
-            {
-                continue;
+            if let Some(now) = &now {
+                let head = plan.graph().head(LineId::new(now.line))?.place;
+                if head == place {
+                    continue;
+                }
+                plan.pass_held(name, (head, place))?;
             }
             let newest = plan.graph().head(place.line)?.place == place;
             let line = if place.line >= first_line && newest && taken.insert(place.line) {

@@ -198,6 +198,15 @@ impl Publisher {
         &self,
         make: impl FnOnce() -> Result<(StateRows, T)>,
     ) -> Result<T> {
+        self.update_state_as(None, make)
+    }
+
+    /// The same, with a durability of its own.
+    pub(crate) fn update_state_as<T>(
+        &self,
+        durability: Option<Durability>,
+        make: impl FnOnce() -> Result<(StateRows, T)>,
+    ) -> Result<T> {
         let writer = self.lock()?;
         let (rows, out) = make()?;
         if rows.is_empty() {
@@ -208,7 +217,7 @@ impl Publisher {
         self.engine().write(set)?;
         let write = self.wrote(&writer);
         drop(writer);
-        self.settle(write, None)?;
+        self.settle(write, durability)?;
         Ok(out)
     }
 
@@ -272,6 +281,7 @@ impl Publisher {
                 let mut set = WriteSet::default();
                 self.put_rows(&mut set, &rows);
                 let mut moves = MovePlan::with_set(self, &mut writer, set);
+                moves.pass_held(branch, (head, to))?;
                 let record = moves.refs().branch(branch.as_str())?;
                 let line = moves.fork(to)?.get();
                 moves.set_branch(branch, Some(BranchRecord { line, ..(*record).clone() }))?;
@@ -301,6 +311,8 @@ impl Publisher {
         said: (String, Option<String>),
     ) -> Result<Landed> {
         let writer = &mut *guard;
+        let changed = commit.edits.iter().map(|edit| edit.key.as_slice());
+        writer.held.check_writes(branch.as_str(), changed)?;
         let Some((mut set, ready)) = self.build_merge(writer, branch, &mut commit)? else {
             return self.land_bulk(guard, branch, commit, rows, said);
         };

@@ -10,6 +10,7 @@ mod conflict;
 mod counters;
 mod expect;
 mod fences;
+mod held;
 mod import;
 mod init;
 mod land;
@@ -17,6 +18,7 @@ mod layers;
 mod moves;
 mod options;
 mod planned;
+mod prepared;
 mod reads;
 mod request;
 mod undo;
@@ -35,6 +37,9 @@ pub(crate) use moves::MovePlan;
 pub use options::{CommitOptions, Committed};
 pub(crate) use options::{Gates, MAX_AUTHOR_LEN, check_text};
 pub(crate) use planned::{After, PlannedEdit};
+pub(crate) use prepared::{
+    GidState, IfUnknown, PrepareAs, all_outcomes, all_prepared, check_gid, gid_state,
+};
 pub(crate) use reads::ReadSet;
 pub(crate) use request::{Attached, Locked, Part, Request, Seen};
 
@@ -75,6 +80,8 @@ pub(crate) struct Writer {
     last_op: OpId,
     last_time: i64,
     branches: Option<u64>,
+    /// What prepared transactions hold.
+    held: held::Held,
 }
 
 /// The one door to the disk.
@@ -113,7 +120,8 @@ impl Publisher {
         if let Some(Entry::Refs(op)) = refs.operation(last_op)? {
             last_time = last_time.max(op.time);
         }
-        let writer = Writer { latest, next_line, last_op, last_time, branches: None };
+        let held = held::Held::load(graph.engine())?;
+        let writer = Writer { latest, next_line, last_op, last_time, branches: None, held };
         Ok(Self {
             graph,
             refs,

@@ -1,6 +1,8 @@
 //! Moves of refs: branches, tags and the active branch, each step of them one atomic write with its
 //! entry in the operation log.
 
+use std::collections::BTreeSet;
+
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{Publisher, Writer};
 use crate::engine::WriteSet;
@@ -22,6 +24,8 @@ pub(crate) struct MovePlan<'p> {
     set: WriteSet,
     edits: Vec<RefEdit>,
     new_lines: Vec<(LineId, Place)>,
+    /// Branches that may move though keys of theirs are held, because none of those changes.
+    passed: BTreeSet<BranchName>,
     /// The time of the operation.
     pub(crate) time: i64,
 }
@@ -68,7 +72,7 @@ impl<'p> MovePlan<'p> {
     pub(super) fn new(publisher: &'p Publisher, writer: &'p mut Writer) -> Self {
         let time = publisher.time(writer);
         let (set, edits, new_lines) = (WriteSet::default(), Vec::new(), Vec::new());
-        Self { publisher, writer, set, edits, new_lines, time }
+        Self { publisher, writer, set, edits, new_lines, passed: BTreeSet::new(), time }
     }
 
     /// Goes on with a set of writes that was begun elsewhere.
@@ -126,6 +130,10 @@ impl<'p> MovePlan<'p> {
         if before.is_none() && after.is_some() {
             self.check_branch_limit()?;
         }
+        let stays = before.as_ref().map(|b| b.line) == after.as_ref().map(|a| a.line);
+        if !stays && !self.passed.contains(name) {
+            self.writer.held.check_move(name.as_str())?;
+        }
         let key = keys::branch(name.as_str());
         let engine = self.publisher.engine();
         match &after {
@@ -146,6 +154,19 @@ impl<'p> MovePlan<'p> {
         let before = before.map(|b| state(self, (*b).clone())).transpose()?;
         let after = after.map(|a| state(self, a)).transpose()?;
         self.edits.push(RefEdit { name: RefName::Branch(name.to_string()), before, after });
+        Ok(())
+    }
+
+    /// Lets a branch move on to what was planned for it, unless that changes a key that is held.
+    pub(super) fn pass_held(&mut self, name: &BranchName, way: (Place, Place)) -> Result<()> {
+        let held = &self.writer.held;
+        if held.has(name.as_str()) {
+            let mut changed = BTreeSet::new();
+            let wanted = |key: &[u8]| held.holds(name.as_str(), key);
+            self.publisher.add_between(way, wanted, &mut changed)?;
+            held.check_writes(name.as_str(), changed.iter().map(Vec::as_slice))?;
+            self.passed.insert(name.clone());
+        }
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Request<'t> {
     pub(crate) messages: Vec<(String, Vec<u8>)>,
     /// More rows for the same write.
     pub(crate) attached: Vec<Attached<'t>>,
+    /// The prepared transaction that these are the commits of: what it holds is free afterwards.
+    pub(crate) ends: Option<&'t str>,
 }
 
 /// Makes rows that go into the write of a commit, under the commit lock, from the sequences of the
@@ -73,6 +75,12 @@ impl Part {
         let seen = self.seen.as_mut()?;
         let locked = seen.locked.iter_mut().map(|locked| locked.row.take()).collect();
         Some((std::mem::take(&mut seen.rows), locked))
+    }
+
+    /// Whether it writes nothing, and rests on nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        let rests = |seen: &Seen| !seen.locked.is_empty() || !seen.reads.is_empty();
+        self.writes.is_empty() && !self.seen.as_ref().is_some_and(rests)
     }
 
     pub(super) fn locked(&self) -> &[Locked] {

@@ -10,10 +10,11 @@ mod outbox;
 mod refs;
 mod saga;
 mod stats;
+mod two_phase;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use branch::Branch;
 pub use commits::LogOptions;
@@ -21,8 +22,10 @@ pub use config::Setting;
 pub use open::{Create, OpenOptions};
 pub use refs::{BranchOptions, DeleteOptions, TagOptions};
 pub use stats::{Stats, Work};
+pub use two_phase::{PreparedTransaction, StoreParticipant};
 
 use crate::clock::Clock;
+use crate::coord::two_phase::Coordinator;
 use crate::coord::{Background, Coord, Resumed};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
@@ -74,6 +77,8 @@ struct Inner {
     locks: Option<Arc<LockTable>>,
     coord: Coord,
     resumed: Resumed,
+    /// Made when it is asked for.
+    coordinator: OnceLock<Coordinator>,
 }
 
 /// Id of a store, given when it is made; copies of the store keep it.

@@ -4,7 +4,7 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::config::{self, Setting};
@@ -351,6 +351,7 @@ impl OpenOptions {
                 locks,
                 coord,
                 resumed,
+                coordinator: OnceLock::new(),
             }),
         })
     }

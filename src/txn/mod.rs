@@ -8,6 +8,7 @@ mod branch;
 mod buffer;
 mod extras;
 mod options;
+mod prepare;
 mod reads;
 mod retry;
 mod savepoints;
@@ -404,23 +405,29 @@ impl<'s> Txn<'s> {
         self.commit_parts(options)
     }
 
-    fn commit_parts(self, mut options: CommitOptions) -> Result<Vec<(BranchName, Committed)>> {
+    fn commit_parts(self, options: CommitOptions) -> Result<Vec<(BranchName, Committed)>> {
+        let publisher = self.publisher;
+        let (request, timer) = self.into_request(options)?;
+        let names: Vec<BranchName> = request.parts.iter().map(|part| part.branch.clone()).collect();
+        let done = publisher.commit(request);
+        timer.end(&done);
+        Ok(names.into_iter().zip(done?).collect())
+    }
+
+    /// What is to be committed, and the clock that is stopped then.
+    fn into_request(self, mut options: CommitOptions) -> Result<(Request<'s>, Timer<'s>)> {
         self.check_time()?;
         if let Some(locks) = self.locks {
             // They are let go of with the options, when the commit is visible.
             options = options.gate(Arc::new(move || Ok(Box::new(locks.pin()?))));
         }
-        let publisher = self.publisher;
         let unmoved = self.unmoved;
         let mut parts = vec![self.first.into_part(unmoved)];
         let others = self.others.into_iter().filter(|buffer| !buffer.is_idle());
         parts.extend(others.map(|buffer| buffer.into_part(false)));
-        let names: Vec<BranchName> = parts.iter().map(|part| part.branch.clone()).collect();
         let (tracked, messages, attached) = (self.tracked, self.messages, self.attached);
-        let request = Request { parts, options, tracked, messages, attached };
-        let done = publisher.commit(request);
-        self.timer.end(&done);
-        Ok(names.into_iter().zip(done?).collect())
+        let request = Request { parts, options, tracked, messages, attached, ends: None };
+        Ok((request, self.timer))
     }
 
     /// Ends it without a trace; dropping it does the same.

@@ -130,7 +130,7 @@ pub(crate) fn from_library(e: &withy::Error, doing: String) -> Failure {
     }
     let hint = match e.kind() {
         // The library speaks of its options; here they are flags.
-        ErrorKind::Busy => advice(e),
+        ErrorKind::Busy if e.keys().is_empty() => advice(e),
         _ => e.hint().map(str::to_owned).or_else(|| advice(e)),
     };
     let report = Report { code: code_of(e.kind()), doing, cause, hint };

@@ -15,6 +15,7 @@ mod log;
 mod merge;
 mod pick;
 mod pipes;
+mod prepared;
 mod read;
 mod rebase;
 mod resolve;

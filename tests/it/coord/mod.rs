@@ -6,6 +6,7 @@ mod outbox_model;
 mod saga;
 mod saga_failures;
 mod saga_model;
+mod two_phase;
 
 use std::path::Path;
 use std::sync::Arc;

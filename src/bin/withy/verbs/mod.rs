@@ -18,6 +18,7 @@ pub(crate) mod log;
 pub(crate) mod merge;
 pub(crate) mod ops;
 pub(crate) mod outbox;
+pub(crate) mod prepared;
 pub(crate) mod put;
 pub(crate) mod rebase;
 pub(crate) mod redo;
