@@ -1,8 +1,9 @@
 //! SAGA-1, OUTBOX-1: a process that ends at any point leaves what the next one drives to its end.
 //!
 //! The process is ended from within, at the n-th moment for each n until it gets through: whenever the
-//! clock is asked (before and after every write of a journal, a claim or an acknowledgement), and at the
-//! start and end of every action, step and compensation.
+//! clock is asked (between all writes of a journal, a claim or an acknowledgement), at the start and end of
+//! every action, step and compensation, and when its transaction lets go of a lock: right after its commit,
+//! before anything else can be written.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -10,10 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use withy::{
-    ActionResult, Clock, CommitOptions, CompensationState, Durability, MessageState, OpenOptions,
-    Read, RetryPolicy, SagaDef, SagaInfo, SagaOutcome, SagaPhase, SagaStep, Store, Timestamp,
+    ActionResult, Clock, CommitOptions, CompensationState, Durability, LockKind, MessageState,
+    Monotonic, OpenOptions, Read, RetryPolicy, SagaDef, SagaInfo, SagaOutcome, SagaPhase, SagaStep,
+    Store, Timestamp,
 };
 
 use super::text;
@@ -52,6 +55,12 @@ impl Clock for Moments {
     }
 }
 
+impl Monotonic for Moments {
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.pass())
+    }
+}
+
 /// The world outside of the store: lines that stay, whatever happens to the process.
 #[derive(Clone)]
 struct World(PathBuf);
@@ -72,6 +81,7 @@ impl World {
 /// Adds to a number in the store, and the word to the list of effects.
 fn effect(step: &mut SagaStep<'_, '_>, word: &str, account: &str, sum: i64) -> ActionResult {
     let tx = step.txn();
+    tx.lock("/effects", LockKind::Point, Duration::ZERO)?;
     let log = tx.get(b"log")?.map(|log| text(&log) + " ").unwrap_or_default();
     tx.put("log", log + word)?;
     let before = tx.get(account.as_bytes())?.map_or(Ok(0), |n| text(&n).parse())?;
@@ -155,6 +165,7 @@ fn options(dir: &Path, moments: &Arc<Moments>) -> OpenOptions {
     Store::options()
         .durability(Durability::Buffered)
         .clock(Arc::clone(moments) as Arc<dyn Clock>)
+        .monotonic(Arc::clone(moments) as Arc<dyn Monotonic>)
         .saga(transfer("good", false, moments, &world))
         .saga(transfer("bad", true, moments, &world))
         .saga(fatal())
@@ -167,6 +178,7 @@ fn options(dir: &Path, moments: &Arc<Moments>) -> OpenOptions {
         })
         .action_in_store("count", "main", move |message, tx| {
             in_store.pass();
+            tx.lock("/counted", LockKind::Point, Duration::ZERO)?;
             let log = tx.get(b"counted")?.map(|log| text(&log) + " ").unwrap_or_default();
             tx.put("counted", log + &text(message.payload()))?;
             in_store.pass();
@@ -364,12 +376,12 @@ fn saga_1_ended_again_while_it_is_taken_up_it_comes_to_the_same_end() {
     for job in ["good", "bad"] {
         for round in 0..12 {
             let dir = fresh();
-            let first = random.u64(8..35);
+            let first = random.u64(8..50);
             run(dir.path(), job, first);
             let decided =
                 left(dir.path()).is_some_and(|s| s.outcome == Some(SagaOutcome::Committed));
             for _ in 0..random.u32(1..4) {
-                again += u32::from(!run(dir.path(), "resume", random.u64(1..20)));
+                again += u32::from(!run(dir.path(), "resume", random.u64(1..30)));
                 let now = left(dir.path()).and_then(|saga| saga.outcome);
                 assert!(!decided || now == Some(SagaOutcome::Committed), "a decision stays");
             }
