@@ -34,7 +34,7 @@ impl Transaction<'_> {
     /// Whether no tracked key was written since it was tracked, as RocksDB's commit finds; `false` also
     /// if its memtables have forgotten too much to tell. The caller holds the commit lock, which keeps
     /// the answer true until it is let go.
-    pub(crate) fn is_current(self) -> Result<bool> {
+    pub(crate) fn finds_current(self) -> Result<bool> {
         use rocksdb::ErrorKind as Rocks;
         // Nothing was put into it, so nothing is written.
         match self.inner.commit() {

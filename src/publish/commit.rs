@@ -230,17 +230,14 @@ impl Publisher {
         // row was, and where it has forgotten too much to tell, the rows themselves decide. The lock
         // keeps the answer true until the write.
         let current = match transaction {
-            Some(transaction) => unmoved || transaction.is_current()?,
+            Some(transaction) => unmoved || transaction.finds_current()?,
             None => false,
         };
         let mut out = Vec::with_capacity(parts.len());
         for ((part, (line, head)), tracked) in parts.iter().zip(places).zip(tracked) {
             let same = part.seen.as_ref().is_some_and(|seen| seen.line == line);
             let known = tracked.filter(|_| current && same);
-            let (rows, locked) = match known {
-                Some(known) => known,
-                None => (Vec::new(), Vec::new()),
-            };
+            let (rows, locked) = known.unwrap_or_default();
             let complete = rows.len() == part.writes.len();
             let rows = if complete { rows } else { self.newest(line, &head, &part.keys())? };
             let complete = locked.len() == part.locked().len();

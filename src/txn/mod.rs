@@ -391,10 +391,8 @@ impl<'s> Txn<'s> {
     /// [`Io`](crate::ErrorKind::Io) or [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the write
     /// failed: open the store again and look whether the commits are there.
     pub fn commit(self, options: CommitOptions) -> Result<Committed> {
-        let newest =
-            |all: Vec<Committed>| all.into_iter().filter(|c| c.seq().is_some()).next_back();
-        let done = self.commit_parts(options)?;
-        Ok(newest(done.into_iter().map(|(_, done)| done).collect()).unwrap_or(Committed::Unchanged))
+        let made = self.commit_parts(options)?.into_iter().map(|(_, done)| done);
+        Ok(made.rev().find(|done| done.seq().is_some()).unwrap_or(Committed::Unchanged))
     }
 
     /// [`commit`](Self::commit); says of each branch that it wrote to what came of it.

@@ -42,14 +42,24 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
 
 /// Begins transactions and lets go of them; seconds for each.
 fn begins(store: &Store) -> Result<f64> {
-    each(BATCH, || (0..BATCH).try_for_each(|_| Ok(store.begin("main")?.rollback())))
+    each(BATCH, || {
+        for _ in 0..BATCH {
+            store.begin("main")?.rollback();
+        }
+        Ok(())
+    })
 }
 
 /// Puts one key again and again.
 fn puts(store: &Store) -> Result<f64> {
     let mut tx = store.begin("main")?;
     tx.put(key(0), value(0, 1))?;
-    each(BATCH, || (0..BATCH).try_for_each(|i| Ok(tx.put(key(0), value(0, i))?)))
+    each(BATCH, || {
+        for i in 0..BATCH {
+            tx.put(key(0), value(0, i))?;
+        }
+        Ok(())
+    })
 }
 
 /// A transaction with so many writes, one of them to the key that is written again and again.
@@ -65,11 +75,12 @@ fn written(store: &Store, writes: u64) -> Result<Txn<'_>> {
 fn released(store: &Store, writes: u64) -> Result<f64> {
     let mut tx = written(store, writes)?;
     let took = each(BATCH, || {
-        (0..BATCH).try_for_each(|i| {
+        for i in 0..BATCH {
             tx.savepoint("s")?;
             tx.put(key(0), value(0, i))?;
-            Ok(tx.release("s")?)
-        })
+            tx.release("s")?;
+        }
+        Ok(())
     })?;
     check(&tx, BATCH - 1)?;
     Ok(took)
@@ -81,20 +92,23 @@ fn rolled_back(store: &Store, depth: u64) -> Result<f64> {
     let mut tx = written(store, 1)?;
     let names: Vec<String> = (0..depth).map(|i| format!("s{i}")).collect();
     let took = each(BATCH, || {
-        (0..BATCH / depth).try_for_each(|round| {
+        for round in 0..BATCH / depth {
             for name in &names {
                 tx.savepoint(name)?;
                 tx.put(key(0), value(0, round + 2))?;
             }
-            names.iter().rev().try_for_each(|name| Ok(tx.rollback_to(name)?))
-        })
+            for name in names.iter().rev() {
+                tx.rollback_to(name)?;
+            }
+        }
+        Ok(())
     })?;
     check(&tx, 1)?;
     Ok(took)
 }
 
 fn check(tx: &Txn<'_>, version: u64) -> Result<()> {
-    if tx.get(&key(0))? != Some(value(0, version)) || tx.savepoints().count() != 0 {
+    if tx.get(&key(0))?.as_deref() != Some(&value(0, version)[..]) || tx.savepoints().count() != 0 {
         return Err("a savepoint has lost something".into());
     }
     Ok(())

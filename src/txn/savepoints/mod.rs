@@ -26,7 +26,7 @@ impl<'s> Txn<'s> {
     /// Cost: constant, whatever was written before.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the name is empty, [`Exists`](ErrorKind::Exists) if there is
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, [`Exists`](crate::ErrorKind::Exists) if there is
     /// one of this name. The transaction stays as it was.
     ///
     /// # Examples
@@ -56,7 +56,7 @@ impl<'s> Txn<'s> {
     /// Cost: what is taken back.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no savepoint of this name; the transaction stays
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no savepoint of this name; the transaction stays
     /// as it was.
     pub fn rollback_to(&mut self, name: &str) -> Result<()> {
         let at = self.points.find(name)?;
@@ -102,7 +102,7 @@ impl<'s> Txn<'s> {
     /// Forgets a savepoint and all newer ones, and keeps what was done since.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no savepoint of this name; the transaction stays
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no savepoint of this name; the transaction stays
     /// as it was.
     ///
     /// # Examples
