@@ -170,7 +170,7 @@ impl World {
     fn check(&mut self, tx: &mut Txn<'_>) {
         let n = self.branch();
         let visible = self.visible(n);
-        let (key, range) = (self.key(), self.range());
+        let (key, more, range) = (self.key(), self.key(), self.range());
         let context = format!("{:?} reads {} of {}", self.level, key.escape_ascii(), BRANCHES[n]);
         let view = tx.on(BRANCHES[n]).expect("the branch is there");
         assert_eq!(view.get(&key).expect("get"), visible.get(&key).cloned(), "{context}: a get");
@@ -188,8 +188,16 @@ impl World {
         wanted.reverse();
         let backward = must_scan(&view, &range, Direction::Backward);
         assert_eq!(backward, wanted, "{context}: backward in {range:?}");
+        let several = view.multi_get(&[&more, &key, &more]).expect("multi_get");
+        let [one, two] = [&key, &more].map(|key| visible.get(key).cloned());
+        assert_eq!(several, [two.clone(), one, two], "{context}: several keys at once");
         self.read.push((n, range));
-        self.read.push((n, KeyRange::key(key)));
+        for key in [key, more] {
+            // A get of an own write has not read the store.
+            if !self.done.own.contains_key(&(n, key.clone())) {
+                self.read.push((n, KeyRange::key(key)));
+            }
+        }
     }
 
     fn write(&mut self, tx: &mut Txn<'_>) {
