@@ -333,6 +333,8 @@ impl<'p> MovePlan<'p> {
         let publisher = self.publisher;
         let engine = publisher.engine();
         engine.put(&mut self.set, Family::Refs, &keys::operation(id), &record::encode(&entry));
+        // Said before the write too: whoever reads the new refs from disk finds that they have moved.
+        publisher.refs.moved(branches.iter().cloned());
         engine.write(self.set)?;
         self.writer.last_op = id;
         if let Some(count) = &mut self.writer.branches {

@@ -102,7 +102,10 @@ impl<'s> Txn<'s> {
             // In this order: a ref that moves in between is found to have moved since.
             let epoch = publisher.refs().epoch();
             let began = publisher.visible();
-            if let Some(first) = open_buffer(publisher, &branch, began, options.isolation)? {
+            let first = open_buffer(publisher, &branch, began, options.isolation)?;
+            // A branch that was moved meanwhile is not what it was as of `began`.
+            let moved = publisher.refs().moved_since(epoch, branch.as_str());
+            if let Some(first) = first.filter(|_| !moved) {
                 break ((began, epoch), first);
             }
         };
