@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup build demo test check fmt fmt-check clippy it doc bench bench-build deny
+.PHONY: help setup build demo test check fmt fmt-check clippy it long doc bench bench-build deny
 
 # Compiler, target directory and path are settled in one place, after the set-up.
 CARGO := source scripts/env.sh && cargo
@@ -40,6 +40,9 @@ clippy: setup
 
 it: setup ## Unit, integration and documentation tests
 	@$(CARGO) test --release --locked $(ASSERTED)
+
+long: setup ## The tests that kill, race and compare, at their full length: about half an hour
+	@export WITHY_LONG=1; $(CARGO) test --release --locked $(ASSERTED) --test it
 
 doc: setup ## Build the documentation of the library
 	@export RUSTDOCFLAGS="-D warnings"; $(CARGO) doc --release --locked --no-deps --lib --features testing

@@ -105,6 +105,18 @@ impl State {
         Ok(locks.into_iter().map(|(fence, _)| fence).collect())
     }
 
+    /// Prolongs all leases of an owner; refuses if one of its locks has lapsed.
+    pub(super) fn renew_all(&mut self, owner: u64) -> Result<()> {
+        let Some(owner) = self.owners.get(&owner) else { return Ok(()) };
+        if let Some((&fence, path)) = owner.lost.first_key_value() {
+            return Err(lost(path, fence));
+        }
+        for fence in owner.grants.iter().copied().collect::<Vec<_>>() {
+            self.renew(fence);
+        }
+        Ok(())
+    }
+
     /// The write has ended: what lapsed meanwhile goes now.
     pub(super) fn unpin(&mut self, fences: &[u64]) {
         for &fence in fences {

@@ -185,6 +185,14 @@ impl LockSession {
         self.table.state().release_since(self.owner.age, mark.0);
     }
 
+    /// Begins the leases of everything that it holds anew.
+    ///
+    /// # Errors
+    /// [`LeaseLost`](ErrorKind::LeaseLost) if one has lapsed; none is renewed.
+    pub fn renew_all(&self) -> Result<()> {
+        self.table.state().renew_all(self.owner.age)
+    }
+
     /// Releases everything that it holds.
     pub fn release_all(&self) {
         self.release_since(LockMark(0));

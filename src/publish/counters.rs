@@ -24,7 +24,13 @@ impl Counters {
     /// Begins what is one commit by itself.
     pub(crate) fn begin(&self) -> Timer<'_> {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Timer { counters: self, watch: Stopwatch::start(), open: false, ended: false }
+        Timer {
+            counters: self,
+            watch: Stopwatch::start(),
+            open: false,
+            ended: false,
+            counted: true,
+        }
     }
 
     /// Begins a transaction that stays open for a while.
@@ -32,9 +38,9 @@ impl Counters {
     /// # Errors
     /// [`ErrorKind::Limit`] if so many are open already.
     pub(crate) fn open(&self, limit: Option<u64>) -> Result<Timer<'_>> {
-        let open = self.active.fetch_add(1, Ordering::Relaxed);
-        if let Some(limit) = limit.filter(|limit| open >= *limit) {
-            self.active.fetch_sub(1, Ordering::Relaxed);
+        let below = |open: u64| limit.is_none_or(|limit| open < limit).then_some(open + 1);
+        if self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_err() {
+            let limit = limit.unwrap_or_default();
             let text = format!("the limit of {limit} open transactions is reached");
             return Err(Error::new(ErrorKind::Limit, text)
                 .with_hint("end one of them, or raise max-transactions"));
@@ -47,14 +53,15 @@ impl Counters {
     /// What they say now.
     pub(crate) fn read(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let [p50_nanos, p99_nanos] = self.durations.at_or_below([50, 99]);
+        let longest = read(&self.longest_nanos);
+        let [p50_nanos, p99_nanos] = self.durations.at_or_below([50, 99]).map(|n| n.min(longest));
         Counts {
             begun: read(&self.begun),
             committed: read(&self.committed),
             aborted: read(&self.aborted),
             conflicts: read(&self.conflicts),
             active: read(&self.active),
-            longest_nanos: read(&self.longest_nanos),
+            longest_nanos: longest,
             total_nanos: read(&self.total_nanos),
             p50_nanos,
             p99_nanos,
@@ -82,12 +89,21 @@ pub(crate) struct Timer<'a> {
     watch: Stopwatch,
     open: bool,
     ended: bool,
+    /// Whether it is one of those that statistics are made of.
+    counted: bool,
 }
 
 impl Timer<'_> {
     /// How long it has been going on.
     pub(crate) fn elapsed(&self) -> Duration {
         self.watch.elapsed()
+    }
+
+    /// Takes back that it was begun: nothing came of it.
+    pub(crate) fn never_began(mut self) {
+        self.ended = true;
+        self.counted = false;
+        self.counters.begun.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn end<T>(mut self, done: &Result<T>) {
@@ -113,6 +129,9 @@ impl Drop for Timer<'_> {
         }
         if self.open {
             counters.active.fetch_sub(1, Ordering::Relaxed);
+        }
+        if !self.counted {
+            return;
         }
         let nanos = u64::try_from(self.watch.elapsed().as_nanos()).unwrap_or(u64::MAX);
         counters.longest_nanos.fetch_max(nanos, Ordering::Relaxed);

@@ -30,8 +30,8 @@ pub(crate) struct Refs {
     recent: Mutex<Recent>,
 }
 
-/// So many moves of branches are remembered.
-const REMEMBERED: usize = 1 << 12;
+/// So many moves of branches are remembered: some megabytes.
+const REMEMBERED: usize = 1 << 16;
 
 /// Branches that were moved lately, oldest first, each with the epoch since which it is where it is.
 #[derive(Default)]

@@ -268,3 +268,46 @@ impl Buffer {
         Part { branch: self.branch, writes, seen: Some(seen) }
     }
 }
+
+/// The moment as of which a transaction sees everything, and what it sees of its first branch: the newest
+/// commit of the store, and the epoch of the refs.
+pub(super) fn open_first(
+    publisher: &Publisher,
+    branch: &BranchName,
+    isolation: Isolation,
+) -> Result<((Seq, u64), Buffer)> {
+    loop {
+        // In this order: a ref that moves in between is found to have moved since.
+        let epoch = publisher.refs().epoch();
+        let began = publisher.visible();
+        let first = open_buffer(publisher, branch, began, isolation)?;
+        // A branch that was moved meanwhile is not what it was as of `began`.
+        let moved = publisher.refs().moved_since(epoch, branch.as_str());
+        if let Some(first) = first.filter(|_| !moved) {
+            return Ok(((began, epoch), first));
+        }
+    }
+}
+
+/// What a transaction sees of a branch: its newest commit that belongs to the snapshot. `None` if the
+/// branch started after that.
+pub(super) fn open_buffer(
+    publisher: &Publisher,
+    branch: &BranchName,
+    began: Seq,
+    isolation: Isolation,
+) -> Result<Option<Buffer>> {
+    let graph = publisher.graph();
+    let line = LineId::new(publisher.refs().branch(branch.as_str())?.line);
+    let (mut at, mut layers) = head_of(graph, line)?;
+    if at.seq > began && isolation != Isolation::ReadCommitted {
+        // A commit came since.
+        if graph.line(line)?.fork.is_some_and(|fork| fork.seq > began) {
+            return Ok(None);
+        }
+        at = graph.at_or_before(line, began)?;
+        let rows = if at.line == line { graph.header(at.seq)?.rows } else { 0 };
+        layers = layers_at(graph, Place { line, seq: at.seq }, rows)?;
+    }
+    Ok(Some(Buffer::new(branch.clone(), (line, at), layers, isolation)))
+}

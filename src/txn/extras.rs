@@ -4,7 +4,7 @@
 use super::Txn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::check_payload;
-use crate::locks::{LockKind, LockOptions};
+use crate::locks::{LockKind, LockOptions, LockSession};
 use crate::name::check_label;
 
 impl Txn<'_> {
@@ -39,6 +39,15 @@ impl Txn<'_> {
         let owner = || self.table.owner(&format!("transaction on {}", self.first.branch));
         let locks = self.locks.get_or_insert_with(owner);
         Ok(locks.lock(path, kind, options)?.keep())
+    }
+
+    /// Begins the leases of the locks that it owns anew.
+    ///
+    /// # Errors
+    /// [`LeaseLost`](ErrorKind::LeaseLost) if one has lapsed: none is renewed, and the transaction cannot
+    /// commit any more unless it rolls back to a savepoint from before that lock.
+    pub fn renew_locks(&self) -> Result<()> {
+        self.locks.as_ref().map_or(Ok(()), LockSession::renew_all)
     }
 
     /// Adds a message to the outbox, in the same write as the commit: it is there if and only if the

@@ -22,16 +22,15 @@ pub use savepoints::Scope;
 
 use crate::engine::Transaction;
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::Place;
-use crate::id::{LineId, Seq};
+use crate::id::Seq;
 use crate::kv::{Direction, KeyRange, check_key, check_value};
 use crate::locks::{LockSession, LockTable};
 use crate::name::BranchName;
 use crate::publish::{
-    Attached, CommitOptions, Committed, Limits, Publisher, Request, StateRows, Timer,
+    Attached, CommitOptions, Committed, Limits, Part, Publisher, Request, StateRows, Timer,
 };
-use crate::view::{Read, Scan, View, head_of, layers_at};
-use buffer::Buffer;
+use crate::view::{Read, Scan, View};
+use buffer::{Buffer, open_buffer, open_first};
 use options::{Used, check_time};
 use savepoints::Savepoints;
 
@@ -98,15 +97,11 @@ impl<'s> Txn<'s> {
     ) -> Result<Self> {
         let limits = options.limits(publisher.limits());
         let timer = publisher.counters().open(limits.active)?;
-        let (began, first) = loop {
-            // In this order: a ref that moves in between is found to have moved since.
-            let epoch = publisher.refs().epoch();
-            let began = publisher.visible();
-            let first = open_buffer(publisher, &branch, began, options.isolation)?;
-            // A branch that was moved meanwhile is not what it was as of `began`.
-            let moved = publisher.refs().moved_since(epoch, branch.as_str());
-            if let Some(first) = first.filter(|_| !moved) {
-                break ((began, epoch), first);
+        let (began, first) = match open_first(publisher, &branch, options.isolation) {
+            Ok(opened) => opened,
+            Err(e) => {
+                timer.never_began();
+                return Err(e);
             }
         };
         Ok(Self {
@@ -281,7 +276,8 @@ impl<'s> Txn<'s> {
             }
             _ => 0,
         };
-        Used { bytes: used.bytes + reads, ..used }.check(&self.limits)
+        let bytes = used.bytes + self.points.kept_bytes() + reads;
+        Used { bytes, ..used }.check(&self.limits)
     }
 
     fn write(&mut self, index: usize, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<()> {
@@ -409,10 +405,13 @@ impl<'s> Txn<'s> {
     fn commit_parts(self, options: CommitOptions) -> Result<Vec<(BranchName, Committed)>> {
         let publisher = self.publisher;
         let (request, timer) = self.into_request(options)?;
-        let names: Vec<BranchName> = request.parts.iter().map(|part| part.branch.clone()).collect();
+        let wrote = |part: &Part| (part.branch.clone(), !part.writes.is_empty());
+        let parts: Vec<_> = request.parts.iter().map(wrote).collect();
         let done = publisher.commit(request);
         timer.end(&done);
-        Ok(names.into_iter().zip(done?).collect())
+        let all = parts.into_iter().zip(done?);
+        let told = all.filter(|((_, wrote), done)| *wrote || done.seq().is_some());
+        Ok(told.map(|((branch, _), done)| (branch, done)).collect())
     }
 
     /// What is to be committed, and the clock that is stopped then.
@@ -422,8 +421,11 @@ impl<'s> Txn<'s> {
             // They are let go of with the options, when the commit is visible.
             options = options.gate(Arc::new(move || Ok(Box::new(locks.pin()?))));
         }
-        let unmoved = self.unmoved;
-        let mut parts = vec![self.first.into_part(unmoved)];
+        // A branch on which nothing was done is left alone, even if it is gone; an empty commit would be
+        // one of the first branch.
+        let first = options.allow_empty || !self.messages.is_empty() || !self.first.is_idle();
+        let mut parts = Vec::with_capacity(1 + self.others.len());
+        parts.extend(first.then(|| self.first.into_part(self.unmoved)));
         let others = self.others.into_iter().filter(|buffer| !buffer.is_idle());
         parts.extend(others.map(|buffer| buffer.into_part(false)));
         let (tracked, messages, attached) = (self.tracked, self.messages, self.attached);
@@ -433,29 +435,6 @@ impl<'s> Txn<'s> {
 
     /// Ends it without a trace; dropping it does the same.
     pub fn rollback(self) {}
-}
-
-/// What a transaction sees of a branch: its newest commit that belongs to the snapshot. `None` if the
-/// branch started after that.
-fn open_buffer(
-    publisher: &Publisher,
-    branch: &BranchName,
-    began: Seq,
-    isolation: Isolation,
-) -> Result<Option<Buffer>> {
-    let graph = publisher.graph();
-    let line = LineId::new(publisher.refs().branch(branch.as_str())?.line);
-    let (mut at, mut layers) = head_of(graph, line)?;
-    if at.seq > began && isolation != Isolation::ReadCommitted {
-        // A commit came since.
-        if graph.line(line)?.fork.is_some_and(|fork| fork.seq > began) {
-            return Ok(None);
-        }
-        at = graph.at_or_before(line, began)?;
-        let rows = if at.line == line { graph.header(at.seq)?.rows } else { 0 };
-        layers = layers_at(graph, Place { line, seq: at.seq }, rows)?;
-    }
-    Ok(Some(Buffer::new(branch.clone(), (line, at), layers, isolation)))
 }
 
 impl Read for Txn<'_> {

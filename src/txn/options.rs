@@ -104,14 +104,16 @@ impl TxnOptions {
         self
     }
 
-    /// At most this many bytes of keys and values that wait for the commit, and of keys that a
-    /// serializable transaction has read.
+    /// At most this many bytes of keys and values that wait for the commit or to be put back by a
+    /// savepoint, of messages, and of keys that a serializable transaction has read. The stored values
+    /// that its writes replace are kept too, and do not count.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// It must commit within this time; nothing can be done in it after that.
+    /// It must come to its commit within this time: reads, writes, messages, locks and the commit are
+    /// refused after that. Waiting for the commits of others does not count.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self

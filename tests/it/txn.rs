@@ -3,7 +3,7 @@
 use withy::exchange::{GitImportOptions, LoadOptions, import_git, load};
 use withy::{
     Batch, Branch, CommitOptions, Committed, DeleteOptions, Direction, Error, ErrorKind, KeyRange,
-    Read, Store, Txn,
+    Read, Store, Txn, TxnOptions,
 };
 
 use crate::support::{
@@ -387,4 +387,49 @@ fn stat_1_transactions_are_counted_as_plain_commits_are() {
     let work = store.work();
     assert_eq!((work.begun, work.committed), (4, 2), "ruling 11: one begun for each commit");
     assert_eq!((work.aborted, work.conflicts), (2, 1), "a conflict is one way to be refused");
+}
+
+#[test]
+fn stat_1_a_transaction_that_could_not_begin_is_none() {
+    let store = Scratch::new();
+    must_fail(store.begin("nosuch").map(|tx| tx.len()), ErrorKind::NotFound);
+    let work = store.work();
+    assert_eq!((work.begun, work.aborted, work.active), (0, 0, 0), "nothing was begun");
+    must_put(&store.main().expect("main"), "a", "1");
+    let work = store.work();
+    assert!(work.p99_micros <= work.longest_micros, "none took longer than the longest: {work:?}");
+}
+
+#[test]
+fn txn_6_a_branch_on_which_nothing_was_done_may_go() {
+    let store = Scratch::new();
+    must_branch(&store, "topic", "main");
+    let mut tx = begin(&store, "topic");
+    tx.on("main").expect("main").put("a", "1").expect("put");
+    store.delete_branch("topic", withy::DeleteOptions::default().force(true)).expect("delete");
+    let done = tx.commit_each(CommitOptions::default()).expect("commit");
+    assert_eq!(done.len(), 1, "only what it wrote to is told of: {done:?}");
+    assert_eq!(must_get(&store.main().expect("main"), "a").as_deref(), Some("1"), "it is there");
+}
+
+#[test]
+fn txn_5_what_a_savepoint_keeps_counts_for_the_limit_of_bytes() {
+    let store = Scratch::new();
+    let options = TxnOptions::default().max_bytes(1_000);
+    let mut tx = store.begin_with("main", options).expect("begin");
+    let value = vec![b'v'; 300];
+    tx.put("k", value.clone()).expect("301 bytes");
+    tx.savepoint("one").expect("set");
+    tx.put("k", value.clone()).expect("602 bytes: the first value is kept");
+    tx.savepoint("two").expect("set");
+    tx.put("k", value.clone()).expect("903 bytes");
+    tx.savepoint("three").expect("set");
+    tx.put("k", b"w".to_vec()).expect("905 bytes: the long one is kept now");
+    must_fail(tx.put("k", value.clone()), ErrorKind::Limit);
+    tx.rollback_to("two").expect("roll back");
+    tx.put("k", value.clone()).expect("what was taken back counts no more");
+    tx.release("one").expect("release");
+    tx.put("l", value).expect("nor does what is not needed any more");
+    tx.commit(CommitOptions::default()).expect("commit");
+    assert_eq!(store.view("main").expect("main").len(), 2, "both are there");
 }

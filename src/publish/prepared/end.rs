@@ -31,7 +31,9 @@ impl Publisher {
             // It may have been ended before, or by somebody else just now.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
                 match gid_state(self.engine(), gid)? {
-                    GidState::Prepared | GidState::Unknown => Err(e),
+                    GidState::Prepared => Err(e),
+                    // It may even have been forgotten since, while its parts were being read.
+                    GidState::Unknown => Err(unknown(gid)),
                     GidState::Finished(outcome) => {
                         let Some(commits) = &outcome.commits else {
                             return Err(ended(gid, &outcome));

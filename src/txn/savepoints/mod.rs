@@ -17,6 +17,7 @@ impl<'s> Txn<'s> {
             used: self.used,
             messages: self.messages.len(),
             compensations: self.compensations.len(),
+            attached: self.attached.len(),
             locks: self.locks.as_ref().map(LockSession::mark),
         }
     }
@@ -48,7 +49,7 @@ impl<'s> Txn<'s> {
     }
 
     /// Takes back everything since a savepoint: writes, deletions, keys it rests on, operations that
-    /// count for its limits, messages, compensations, locks. The savepoint and all newer ones are
+    /// count for its limits, messages, acknowledgements, compensations, locks. The savepoint and all newer ones are
     /// gone, older ones stay.
     ///
     /// What a serializable transaction has read stays read: the program has seen it.
@@ -91,6 +92,7 @@ impl<'s> Txn<'s> {
         self.used = marks.used;
         self.messages.truncate(marks.messages);
         self.compensations.truncate(marks.compensations);
+        self.attached.truncate(marks.attached);
         match (&self.locks, marks.locks) {
             (Some(locks), Some(mark)) => locks.release_since(mark),
             (Some(locks), None) => locks.release_all(),

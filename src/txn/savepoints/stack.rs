@@ -1,7 +1,7 @@
 //! Savepoints: what was written since each of them, so that it can be taken back.
 //!
-//! RocksDB keeps the tracked keys on its own stack of savepoints. It has no release, so a released
-//! savepoint stays on that stack until one below it is rolled back to, or a new one takes its place.
+//! RocksDB keeps the tracked keys on its own stack of savepoints. Its C interface has no release, so a
+//! released savepoint stays on that stack until one below it is rolled back to, or a new one takes its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +20,26 @@ pub(in crate::txn) enum Undo {
     Lock { buffer: usize, key: Vec<u8> },
 }
 
+impl Undo {
+    /// Bytes of keys and values that it keeps for a write.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Write { key, before, .. } => {
+                let value = before.iter().flatten().map(Vec::len).sum::<usize>();
+                (key.len() + value) as u64
+            }
+            Self::Track { .. } | Self::Lock { .. } => 0,
+        }
+    }
+}
+
 /// What there was when a savepoint was set.
 #[derive(Clone, Copy, Default)]
 pub(in crate::txn) struct Marks {
     pub(in crate::txn) used: Used,
     pub(in crate::txn) messages: usize,
     pub(in crate::txn) compensations: usize,
+    pub(in crate::txn) attached: usize,
     /// None if the transaction had asked for no lock yet.
     pub(in crate::txn) locks: Option<LockMark>,
 }
@@ -54,6 +68,8 @@ pub(in crate::txn) struct Savepoints {
     stack: Vec<Point>,
     names: BTreeMap<String, usize>,
     journal: Vec<Undo>,
+    /// Bytes of keys and values in the journal.
+    kept_bytes: u64,
     /// Keys in the journal since the newest savepoint: their first state counts.
     noted: BTreeSet<(usize, Vec<u8>)>,
     rocks: Vec<RocksPoint>,
@@ -151,8 +167,15 @@ impl Savepoints {
         before: Option<Option<Vec<u8>>>,
     ) {
         if self.noted.insert((buffer, key.to_vec())) {
-            self.journal.push(Undo::Write { buffer, key: key.to_vec(), before });
+            let undo = Undo::Write { buffer, key: key.to_vec(), before };
+            self.kept_bytes += undo.bytes();
+            self.journal.push(undo);
         }
+    }
+
+    /// Bytes of keys and values that are kept to be put back.
+    pub(in crate::txn) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
     }
 
     /// Says that RocksDB tracks one more key.
@@ -183,6 +206,7 @@ impl Savepoints {
         self.noted.clear();
         if self.stack.is_empty() {
             self.journal.clear();
+            self.kept_bytes = 0;
         }
     }
 
@@ -208,6 +232,7 @@ impl Savepoints {
             }
         }
         let undo: Vec<Undo> = self.journal.drain(journal..).rev().collect();
+        self.kept_bytes -= undo.iter().map(Undo::bytes).sum::<u64>();
         let untracked = undo.iter().filter(|undo| matches!(undo, Undo::Track { .. })).count();
         self.tracked -= untracked as u64;
         self.release(at);

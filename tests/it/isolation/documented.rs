@@ -1,5 +1,5 @@
-//! `docs/isolation.md` names the test behind each of its claims; a name that no test has is a claim
-//! that nobody checks.
+//! `docs/isolation.md` and `docs/coordination.md` name the test behind each of their claims; a name that
+//! no test has is a claim that nobody checks.
 
 use std::fs;
 use std::path::Path;
@@ -28,4 +28,37 @@ fn every_test_that_docs_isolation_names_exists() {
     assert!(names.len() >= 50, "each cell of the table names its test: {}", names.len());
     let missing: Vec<&str> = names.into_iter().filter(|name| !exists(name)).collect();
     assert!(missing.is_empty(), "docs/isolation.md names tests that do not exist: {missing:#?}");
+}
+
+/// The text of every file below a directory.
+fn sources(dir: &Path, out: &mut String) {
+    for entry in fs::read_dir(dir).expect("a directory of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            out.push_str(&fs::read_to_string(path).expect("a source file"));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_docs_coordination_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/coordination.md")).expect("docs/coordination.md");
+    let mut all = String::new();
+    sources(&root.join("tests/it"), &mut all);
+    sources(&root.join("src"), &mut all);
+    // In the tables of failure cases, words with three underscores or more are names of tests, or how
+    // several of them begin.
+    let rows = text.lines().filter(|line| line.starts_with('|') && line.contains("-F"));
+    let words: Vec<&str> = rows
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .map(|word| word.rsplit("::").next().unwrap_or(word))
+        .filter(|word| word.matches('_').count() >= 3 && !word.contains(['(', ' ', '/']))
+        .collect();
+    assert!(words.len() >= 40, "each failure case names its test: {}", words.len());
+    let missing: Vec<&str> =
+        words.into_iter().filter(|word| !all.contains(&format!("fn {word}"))).collect();
+    assert!(missing.is_empty(), "docs/coordination.md names tests that do not exist: {missing:#?}");
 }

@@ -54,6 +54,29 @@ fn lock_3_a_transaction_whose_lock_has_lapsed_does_not_commit() {
 }
 
 #[test]
+fn lock_3_a_transaction_renews_its_locks_and_may_roll_back_before_a_lost_one() {
+    let timed = Timed::new();
+    let store = &timed.store;
+    let second = Duration::from_secs(1);
+    let mut tx = store.begin("main").expect("begin");
+    tx.renew_locks().expect("there is nothing to renew");
+    tx.lock("/fruit", Subtree, lease(10)).expect("free");
+    for _ in 0..3 {
+        timed.time.pass(9 * second);
+        tx.renew_locks().expect("held");
+    }
+    tx.savepoint("before").expect("set");
+    tx.lock("/nuts", Subtree, lease(2)).expect("free");
+    timed.time.pass(3 * second);
+    must_fail(tx.renew_locks(), ErrorKind::LeaseLost);
+    tx.rollback_to("before").expect("roll back");
+    tx.renew_locks().expect("the lost one is not its own any more");
+    tx.put("fruit/pear", "green").expect("put");
+    tx.commit(CommitOptions::default()).expect("commit");
+    assert!(store.main().expect("main").contains(b"fruit/pear").expect("read"), "it is there");
+}
+
+#[test]
 fn lock_2_who_waits_for_a_transaction_sees_its_commit() {
     let timed = Timed::new();
     let store = &timed.store;
