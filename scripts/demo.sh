@@ -123,4 +123,5 @@ run withy merge --continue
 run withy show --name-status
 run withy log --graph --oneline -n 7
 
-printf '\nNext: withy help; docs/guide.md for the library; make test.\n'
+# It is on the path of this script alone, so it is named in full.
+printf '\nNext: %q help; docs/guide.md for the library; make test.\n' "$(command -v withy)"

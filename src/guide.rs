@@ -2,13 +2,25 @@
 //!
 //! [`Batch`]: crate::Batch
 //! [`Branch`]: crate::Branch
+//! [`Coordinator`]: crate::Coordinator
 //! [`Durability`]: crate::Durability
+//! [`Isolation`]: crate::Isolation
 //! [`MergeOptions`]: crate::MergeOptions
 //! [`Outbox`]: crate::Outbox
 //! [`Read`]: crate::Read
 //! [`SagaDef`]: crate::SagaDef
+//! [`Store::begin_with`]: crate::Store::begin_with
+//! [`Store::deliver_outbox`]: crate::Store::deliver_outbox
 //! [`Store::feed`]: crate::Store::feed
+//! [`Store::lock_session`]: crate::Store::lock_session
 //! [`Store::merge`]: crate::Store::merge
+//! [`Store::run_with`]: crate::Store::run_with
+//! [`Store::start_saga`]: crate::Store::start_saga
 //! [`Store::view`]: crate::Store::view
 //! [`Txn`]: crate::Txn
 //! [`Txn::enqueue`]: crate::Txn::enqueue
+//! [`Txn::lock`]: crate::Txn::lock
+//! [`Txn::on`]: crate::Txn::on
+//! [`Txn::prepare`]: crate::Txn::prepare
+//! [`Txn::savepoint`]: crate::Txn::savepoint
+//! [`Txn::scope`]: crate::Txn::scope

@@ -30,10 +30,14 @@
 //! | write | [`Branch::put`], [`Branch::write`] with a [`Batch`], [`Store::run`] |
 //! | branch, tag, go back | [`Store::create_branch`], [`Store::create_tag`], [`Store::restore`], [`Store::undo`] |
 //! | look at history | [`Store::view`], [`Store::log`], [`Store::history`], [`Store::diff`] |
-//! | keep others away for a while | [`Store::lock_session`], [`CommitOptions::fence`] |
+//! | choose what a transaction sees | [`Store::begin_with`], [`Store::run_with`], [`Isolation`], [`TxnOptions`] |
+//! | take back part of a transaction | [`Txn::savepoint`], [`Txn::rollback_to`], [`Txn::scope`] |
+//! | change several branches at once | [`Txn::on`] |
+//! | keep others away for a while | [`Store::lock_session`], [`Txn::lock`], [`CommitOptions::fence`] |
 //! | follow changes | [`Store::feed`], [`Store::subscribe`] |
 //! | act on what was committed | [`Txn::enqueue`], [`Store::deliver_outbox`], [`Store::outbox`] |
 //! | do several things or none | [`SagaDef`], [`Store::start_saga`] |
+//! | commit to several stores or none | [`Txn::prepare`], [`Coordinator`], [`StoreParticipant`] |
 
 pub mod guide;
 
