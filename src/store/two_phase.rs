@@ -246,7 +246,7 @@ impl<'w> StoreParticipant<'w> {
         self
     }
 
-    /// Author and message of its commits.
+    /// Author and message of its commits. Without a message it is `two-phase commit GID`.
     #[must_use]
     pub fn commit_options(mut self, options: CommitOptions) -> Self {
         self.commit = options;
@@ -260,7 +260,11 @@ impl<'w> StoreParticipant<'w> {
         };
         let mut tx = self.store.begin_with(&self.branch, self.transaction)?;
         work.lock().unwrap_or_else(PoisonError::into_inner)(&mut tx)?;
-        tx.prepare(gid, self.commit.clone())
+        let mut commit = self.commit.clone();
+        if commit.message.is_empty() {
+            commit = commit.message(format!("two-phase commit {gid}"));
+        }
+        tx.prepare(gid, commit)
     }
 }
 

@@ -101,11 +101,11 @@ $ printf 'begin operations 3\nput a 2\nput b 2\nput c "x" * 90\ncommit' | withy 
 [main seq:2 ID] (3 keys)
 $ printf 'begin\nput c "x" * 101' | withy txn
 ! error: standard input:2: put c "x" * 101: the limit of 100 bytes of a transaction is reached
-! hint: what it did before stands; commit it, roll it back, or raise the limit
+! hint: its transaction is rolled back; raise the limit, or write `expect error limit` on the line before
 [2]
 $ withy config transaction-time 0 && printf 'begin\nput a 3' | withy txn
 ! error: standard input:2: put a 3: the transaction has gone on for more than its 0 ms
-! hint: nothing of it was written; run it again, or raise the limit
+! hint: its transaction is rolled back; raise the limit, or write `expect error limit` on the line before
 [2]
 $ withy -q put a 3 && withy config --unset transaction-time && withy config transaction-time
 unlimited
@@ -118,11 +118,11 @@ $ WITHY_MAX_OPERATIONS=1 withy config max-operations --json
 {"name":"max-operations","value":"1","source":"environment","variable":"WITHY_MAX_OPERATIONS"}
 $ printf 'begin\nput a 4\nput b 4\ncommit' | WITHY_MAX_OPERATIONS=1 withy txn
 ! error: standard input:3: put b 4: the limit of 1 operations of a transaction is reached
-! hint: what it did before stands; commit it, roll it back, or raise the limit
+! hint: its transaction is rolled back; raise the limit, or write `expect error limit` on the line before
 [2]
 $ printf 'begin\nput a 4\ncommit' | WITHY_TRANSACTION_TIME=0 withy txn
 ! error: standard input:2: put a 4: the transaction has gone on for more than its 0 ms
-! hint: nothing of it was written; run it again, or raise the limit
+! hint: its transaction is rolled back; raise the limit, or write `expect error limit` on the line before
 [2]
 "#,
     );

@@ -54,6 +54,8 @@ $ withy prepared
 order 17 prepared TIME ada main (1 key) fruit
 order 18 prepared TIME ada main (1 key) fruit
 order 19 prepared TIME ada main (1 key) fruit
+$ withy prepared list | wc -l
+3
 $ withy prepared --json | head -n 1
 {"gid":"order 17","standing":"prepared","time":"TIME","author":"ada","message":"fruit\nfor ben","isolation":"snapshot","branches":[{"branch":"main","keys":1}]}
 $ withy put 'order 17' plums
@@ -71,6 +73,10 @@ $ withy prepared rollback 'order 17'
 $ withy prepared rollback 'order 18'
 rolled back order 18
 $ withy prepared --all
+order 19 prepared TIME ada main (1 key) fruit
+order 17 committed
+order 18 aborted
+$ withy prepared list --all
 order 19 prepared TIME ada main (1 key) fruit
 order 17 committed
 order 18 aborted

@@ -78,17 +78,26 @@ plum = blue
 $ printf 'branch topic\nbegin topic\nput pear yellow\ncommit\nbegin\ncommit\nexpect pear = red' | withy txn
 created branch topic at seq:3
 [topic seq:4 ID] (1 key)
-nothing to commit: main has this content already
+nothing to commit: it wrote nothing
 1 expectation met
 $ printf 'get pear' | withy -b topic txn
 pear = yellow
 $ printf 'begin\nenqueue mail hello\ncommit tell\nbegin\nsavepoint s\nenqueue mail again\nrollback to s\ncommit' | withy txn
 [main seq:5 ID] tell (0 keys)
+nothing to commit: it wrote nothing
+$ printf 'begin\nput pear red\ncommit\nbegin\nsavepoint s\nput pear 1\nrollback to s\ncommit\nbegin\non topic put pear 2\ncommit' | withy txn
 nothing to commit: main has this content already
+nothing to commit: it wrote nothing
+nothing to commit on main: it wrote nothing there
+[topic seq:6 ID] (1 key)
+$ printf 'on topic get pear\nt1: begin\nt1: on topic scan pear\nt1: on topic count p\non topic put pear 3' | withy -q txn
+on topic: pear = 2
+t1: on topic: pear = 2
+t1: on topic: count p = 2
 $ printf 't1: begin\nt1: lock fruit/pear\nt2: begin\nt2: lock fruit subtree\n' | withy txn | sed 's/number [0-9]*/number N/'
 t1: locked fruit/pear, fencing number N
 ! error: standard input:4: t2: lock fruit subtree: cannot lock "/fruit" (subtree): transaction on main (owner 1) holds "/fruit/pear" (point)
-! hint: wait longer, or try again later
+! hint: another transaction of this script holds it: end that one first, or write `expect error busy` on the line before
 $ printf 'get 70656172' | withy --key-format hex --value-format base64 txn
 70656172 = cmVk
 "#,
@@ -126,10 +135,19 @@ $ printf 'expect pear absent\nexpect pear = green\nexpect count = 2\nexpect scan
 !   found: pear=green
 [1]
 $ printf 'expect conflict\nput pear green\n' | withy txn
+nothing to commit: main has this content already
 ! standard input:2: put pear green: not as expected
 !   expected: a conflict
 !   found: no error
 [1]
+$ printf 'begin\nput z 1\nexpect conflict z\ncommit last\n' | withy txn
+[main seq:2 ID] last (1 key)
+! standard input:4: commit last: not as expected
+!   expected: a conflict about z
+!   found: no error
+[1]
+$ printf 'begin\nput z 2\nexpect conflict\ncommit\n' | withy --json txn | tail -n 1 | sed 's/"commit":{"seq":3,.*}}\]}/"commit":{"seq":3, ...}}]}/'
+{"line":4,"command":"commit","met":false,"expected":"a conflict","found":"no error","commits":[{"branch":"main","commit":{"seq":3, ...}}]}
 $ printf 'expect error exists\nbegin none\n' | withy txn
 ! standard input:2: begin none: not as expected
 !   expected: an error: exists
@@ -159,6 +177,35 @@ t1: [main seq:2 ID] (1 key)
 !   expected: a conflict about plum
 !   found: a conflict about pear
 [1]
+"#,
+    );
+}
+
+#[test]
+fn cli_6_a_hint_says_what_can_be_done_in_a_script() {
+    Shell::new().session(
+        r#"
+$ printf 'begin\nbranch fork\non fork put x 1' | withy txn
+created branch fork at seq:0
+! error: standard input:3: on fork put x 1: fork was made or moved since the transaction began
+! hint: make or move the branch before `begin`
+[3]
+$ printf 'begin operations 1\nput a 1\nput b 1' | withy txn
+! error: standard input:3: put b 1: the limit of 1 operations of a transaction is reached
+! hint: its transaction is rolled back; raise the limit, or write `expect error limit` on the line before
+[2]
+$ printf 'begin serialisable' | withy txn
+! error: standard input:1: begin serialisable: no branch "serialisable"
+! hint: `withy branch` lists the branches; levels are read-committed, snapshot and serializable
+[2]
+$ printf 'begin serialisable snapshot' | withy txn
+! error: standard input:1: begin serialisable snapshot: no branch "serialisable"
+! hint: `withy branch` lists the branches
+[2]
+$ printf 'begin snapshot main' | withy txn
+! error: standard input:1: `main` is neither a level nor a limit; the branch comes before them; the form is `begin [BRANCH] [LEVEL] [operations N] [bytes N] [time MS]`
+! hint: see `withy help txn`; nothing was run
+[2]
 "#,
     );
 }
@@ -210,7 +257,7 @@ $ printf 't1: begin\nt1: put pear 1\nt2: begin\nt2: put pear 2' | withy txn
 $ printf 'begin\nput pear 1\n' | withy -q txn
 $ printf 'begin\nput pear 1\nput plum 1\nbegin none\n' | sed 's/begin none/t2: &/' | withy txn
 ! error: standard input:4: t2: begin none: no branch "none"
-! hint: `withy branch` lists the branches
+! hint: `withy branch` lists the branches; levels are read-committed, snapshot and serializable
 [2]
 $ withy scan --count
 0

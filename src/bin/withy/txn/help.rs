@@ -105,8 +105,9 @@ pub(super) const TOPICS: [Topic; 21] = [
         name: "expect error",
         forms: "expect error KIND [TEXT]",
         about: "The next command has to fail, with TEXT in its message if there is one. KIND is busy, \
-                conflict, exists, invalid, limit, not-found, precondition or another in \
-                docs/cli.md.",
+                conflict, exists, invalid, limit, not-found or precondition; or, not of a script's \
+                doing, corrupt, deadlock, halted, history-gone, incompatible, io, lease-lost, \
+                outcome-unknown or read-only.",
     },
     Topic {
         name: "stats",

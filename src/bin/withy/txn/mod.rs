@@ -2,12 +2,13 @@
 //!
 //! [`words`] and [`parse`] read a line, [`command`] is what stands there, [`script`] reads and checks a
 //! whole file, [`session`] does commands, [`open`] is one open transaction, [`trouble`] tells errors
-//! apart, [`report`] says what came of it. [`prompt`] is the loop of a user at a terminal, [`terminal`]
+//! apart, [`hints`] says what to do about them, [`report`] says what came of it. [`prompt`] is the loop of a user at a terminal, [`terminal`]
 //! edits the line, [`complete`] completes it, [`help`] explains.
 
 mod command;
 mod complete;
 mod help;
+mod hints;
 mod open;
 mod parse;
 #[cfg(test)]

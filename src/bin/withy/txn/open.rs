@@ -1,15 +1,19 @@
 //! An open transaction of a session.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use withy::{Commit, CommitOptions, LockKind, Read, Result, Store, Txn, TxnOptions};
+use withy::{CommitOptions, LockKind, Read, Result, Store, Txn, TxnOptions};
 
 use super::command::Begin;
+use super::session::Made;
 
 /// A transaction, on its first branch or on the others that it is on.
 pub(super) struct Open<'s> {
     store: &'s Store,
     txn: Txn<'s>,
+    /// The branches that were written to; what was written may have been taken back since.
+    written: BTreeSet<String>,
 }
 
 impl<'s> Open<'s> {
@@ -24,7 +28,7 @@ impl<'s> Open<'s> {
         if let Some(time) = begin.time {
             options = options.timeout(time);
         }
-        Ok(Self { store, txn: store.begin_with(branch, options)? })
+        Ok(Self { store, txn: store.begin_with(branch, options)?, written: BTreeSet::new() })
     }
 
     /// The branch it was begun on.
@@ -39,15 +43,26 @@ impl<'s> Open<'s> {
 
     pub(super) fn put(&mut self, on: Option<&str>, key: &[u8], value: &[u8]) -> Result<()> {
         match on {
-            None => self.txn.put(key, value),
-            Some(branch) => self.txn.on(branch)?.put(key, value),
+            None => self.txn.put(key, value)?,
+            Some(branch) => self.txn.on(branch)?.put(key, value)?,
         }
+        self.note(on);
+        Ok(())
     }
 
     pub(super) fn delete(&mut self, on: Option<&str>, key: &[u8]) -> Result<()> {
         match on {
-            None => self.txn.delete(key),
-            Some(branch) => self.txn.on(branch)?.delete(key),
+            None => self.txn.delete(key)?,
+            Some(branch) => self.txn.on(branch)?.delete(key)?,
+        }
+        self.note(on);
+        Ok(())
+    }
+
+    fn note(&mut self, on: Option<&str>) {
+        let branch = on.unwrap_or_else(|| self.txn.branch().as_str());
+        if !self.written.contains(branch) {
+            self.written.insert(branch.to_owned());
         }
     }
 
@@ -101,13 +116,18 @@ impl<'s> Open<'s> {
         self.txn.enqueue(topic, payload)
     }
 
-    /// Commits it; the commit on each of its branches, or none where nothing has changed.
-    pub(super) fn commit(self, options: CommitOptions) -> Result<Vec<(String, Option<Commit>)>> {
-        let mut made = Vec::new();
+    /// Commits it; what came of each of its branches.
+    pub(super) fn commit(self, options: CommitOptions) -> Result<Vec<(String, Made)>> {
+        let is_empty = self.txn.is_empty();
+        let mut all = Vec::new();
         for (branch, committed) in self.txn.commit_each(options)? {
-            let commit = committed.seq().map(|seq| self.store.commit(&format!("seq:{seq}")));
-            made.push((branch.to_string(), commit.transpose()?));
+            let made = match committed.seq() {
+                Some(seq) => Made::Commit(Box::new(self.store.commit(&format!("seq:{seq}"))?)),
+                None if is_empty || !self.written.contains(branch.as_str()) => Made::Nothing,
+                None => Made::Same,
+            };
+            all.push((branch.to_string(), made));
         }
-        Ok(made)
+        Ok(all)
     }
 }

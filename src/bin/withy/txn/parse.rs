@@ -222,7 +222,9 @@ fn begin(words: &mut Words<'_>) -> Result<Begin, String> {
         if !is_known {
             let name = words.name("a branch")?;
             if !is_first {
-                return Err(format!("`{name}` is neither a level nor a limit"));
+                let place =
+                    if begin.branch.is_none() { "; the branch comes before them" } else { "" };
+                return Err(format!("`{name}` is neither a level nor a limit{place}"));
             }
             begin.branch = Some(name);
         } else {

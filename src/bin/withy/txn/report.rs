@@ -3,12 +3,12 @@
 use std::io::Write as _;
 
 use serde_json::Value;
-use withy::{Commit, Error, ErrorKind, Work};
+use withy::{Commit, Error, Work};
 
 use super::command::{Command, Line};
-use super::session::{Answer, Unmet, show_count, show_found, show_names};
+use super::session::{Answer, Made, Unmet, show_count, show_found, show_names};
 use super::trouble;
-use super::words::show_line;
+use super::words::{show_line, show_name};
 use crate::app::{App, plural};
 use crate::changes::Formats;
 use crate::fail::{Failure, Result, from_library};
@@ -55,7 +55,7 @@ impl Report {
             self.lines(line, answer)?;
         }
         self.out.flush()?;
-        if let Ok(Answer::Unmet(Unmet { expected, found })) = done
+        if let Ok(Answer::Unmet(Unmet { expected, found, .. })) = done
             && !self.is_json
         {
             let place = self.place(line);
@@ -68,28 +68,25 @@ impl Report {
 
     /// The error of a command, as it ends the script or is shown at the prompt.
     pub(super) fn failure(&self, line: &Line, e: Error) -> Failure {
-        let kind = e.kind();
         let failure = from_library(&e, self.place(line));
-        match (kind, &self.file) {
-            (ErrorKind::Conflict, Some(_)) => {
-                failure.hint("if it has to be so, write `expect conflict` on the line before")
-            }
-            (ErrorKind::Conflict, None) => {
-                failure.hint("nothing of it was written; begin again, and read again")
-            }
-            // The store itself is ours.
-            (ErrorKind::Busy, _) => {
-                failure.hint(e.hint().unwrap_or("someone else holds it; try again later"))
-            }
-            _ => failure,
+        match super::hints::of(&line.command, &e, self.file.is_some()) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
     }
 
     fn lines(&mut self, line: &Line, answer: &Answer) -> Result<()> {
-        let prefix = if line.name.is_empty() { String::new() } else { format!("{}: ", line.name) };
+        let mut prefix =
+            if line.name.is_empty() { String::new() } else { format!("{}: ", line.name) };
+        if let (Command::Data(Some(branch), _), false) =
+            (&line.command, matches!(answer, Answer::Committed(_)))
+        {
+            prefix.push_str(&format!("on {}: ", show_name(branch)));
+        }
         let formats = self.formats;
         let mut say = |text: String| writeln!(self.out, "{prefix}{text}");
         match answer {
+            Answer::Unmet(Unmet { done: Some(answer), .. }) => self.lines(line, answer)?,
             Answer::Done | Answer::Failed(_) | Answer::Unmet(_) => {}
             Answer::Value(key, value) => say(show_found(key, value.as_deref(), formats))?,
             Answer::Rows(rows) => {
@@ -105,10 +102,18 @@ impl Report {
             Answer::Committed(_) | Answer::Branched(..) if self.is_quiet => {}
             Answer::Branched(name, head) => say(format!("created branch {name} at seq:{head}"))?,
             Answer::Committed(made) => {
-                for (branch, commit) in made {
-                    let text = match commit {
-                        Some(commit) => told(branch, commit, &self.out),
-                        None => format!("nothing to commit: {branch} has this content already"),
+                for (branch, one) in made {
+                    let text = match one {
+                        Made::Commit(commit) => told(branch, commit, &self.out),
+                        Made::Same => {
+                            format!("nothing to commit: {branch} has this content already")
+                        }
+                        Made::Nothing if made.len() == 1 => {
+                            "nothing to commit: it wrote nothing".to_owned()
+                        }
+                        Made::Nothing => {
+                            format!("nothing to commit on {branch}: it wrote nothing there")
+                        }
                     };
                     writeln!(self.out, "{prefix}{text}")?;
                 }
@@ -119,16 +124,20 @@ impl Report {
     }
 
     fn object(&self, line: &Line, done: &withy::Result<Answer>) -> Object {
-        let (formats, key) = (self.formats, self.formats.key);
         let name = (!line.name.is_empty()).then_some(line.name.as_str());
         let object = Object::new()
             .with("line", line.number)
             .with_some("transaction", name)
             .with("command", line.text.as_str());
-        let answer = match done {
-            Err(e) => return object.with("error", self.error(e)),
-            Ok(answer) => answer,
-        };
+        match done {
+            Err(e) => object.with("error", self.error(e)),
+            Ok(answer) => self.members(object, line, answer),
+        }
+    }
+
+    /// What came of a command.
+    fn members(&self, object: Object, line: &Line, answer: &Answer) -> Object {
+        let (formats, key) = (self.formats, self.formats.key);
         // Of what has to fail, the command on the next line says whether it did.
         let is_early = matches!(line.command, Command::ExpectTrouble(_));
         match answer {
@@ -157,21 +166,27 @@ impl Report {
                 object.with("branch", name.as_str()).with("head", head.get())
             }
             Answer::Committed(made) => {
-                let one = |(branch, commit): &(String, Option<Commit>)| {
+                let one = |(branch, one): &(String, Made)| {
                     let object = Object::new().with("branch", branch.as_str());
-                    match commit {
-                        Some(commit) => object.with("commit", json::commit(commit)).done(),
-                        None => object.with("unchanged", true).done(),
+                    match one {
+                        Made::Commit(commit) => object.with("commit", json::commit(commit)).done(),
+                        Made::Same | Made::Nothing => object.with("unchanged", true).done(),
                     }
                 };
                 object.with("commits", made.iter().map(one).collect::<Vec<Value>>())
             }
             Answer::Stats(work) => object.with("stats", numbers(*work)),
             Answer::Failed(e) => object.with("met", true).with("error", self.error(e)),
-            Answer::Unmet(unmet) => object
-                .with("met", false)
-                .with("expected", unmet.expected.as_str())
-                .with("found", unmet.found.as_str()),
+            Answer::Unmet(unmet) => {
+                let object = object
+                    .with("met", false)
+                    .with("expected", unmet.expected.as_str())
+                    .with("found", unmet.found.as_str());
+                match &unmet.done {
+                    Some(answer) => self.members(object, line, answer),
+                    None => object,
+                }
+            }
         }
     }
 

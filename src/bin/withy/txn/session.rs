@@ -25,8 +25,8 @@ pub(super) enum Answer {
     Savepoints(Vec<String>),
     /// The fencing number of a lock.
     Locked(String, u64),
-    /// The commit on each branch; none where nothing changed.
-    Committed(Vec<(String, Option<Commit>)>),
+    /// What came of each branch.
+    Committed(Vec<(String, Made)>),
     Branched(String, Seq),
     Stats(Work),
     /// It failed, as it was expected to.
@@ -35,10 +35,21 @@ pub(super) enum Answer {
     Unmet(Unmet),
 }
 
+/// What a commit came to on a branch.
+pub(super) enum Made {
+    Commit(Box<Commit>),
+    /// What was written was there already.
+    Same,
+    /// Nothing was written.
+    Nothing,
+}
+
 /// An expectation that does not hold, for people.
 pub(super) struct Unmet {
     pub(super) expected: String,
     pub(super) found: String,
+    /// What came of a command that was to fail, and did not.
+    pub(super) done: Option<Box<Answer>>,
 }
 
 /// Who commits where.
@@ -122,19 +133,22 @@ impl<'s> Session<'s> {
             }
             return done;
         };
-        let found = match done {
-            Ok(Answer::Unmet(unmet)) => format!("{}, and no error", unmet.found),
-            Ok(_) => "no error".into(),
+        let (found, done) = match done {
+            Ok(Answer::Unmet(unmet)) => (format!("{}, and no error", unmet.found), None),
+            // What it did stays done, so it is told.
+            Ok(answer) => ("no error".into(), Some(Box::new(answer))),
             Err(e) if expected.fits(&e) => {
                 self.met += 1;
                 return Ok(Answer::Failed(e));
             }
-            Err(e) if trouble::is_ordinary(&e) => trouble::found(&e, self.setting.formats.key),
+            Err(e) if trouble::is_ordinary(&e) => {
+                (trouble::found(&e, self.setting.formats.key), None)
+            }
             // That the store is damaged is not the script's to judge.
             Err(e) => return Err(e),
         };
         let expected = expected.describe(self.setting.formats.key);
-        Ok(Answer::Unmet(Unmet { expected, found }))
+        Ok(Answer::Unmet(Unmet { expected, found, done }))
     }
 
     fn execute(&mut self, line: &Line) -> Result<Answer> {
@@ -217,8 +231,11 @@ impl<'s> Session<'s> {
             _ => return read(&handle, data, self.setting.formats),
         };
         let committed = handle.write(batch, self.setting.options.clone().message(message))?;
-        let commit = committed.seq().map(|seq| self.store.commit(&format!("seq:{seq}")));
-        Ok(Answer::Committed(vec![(branch.to_owned(), commit.transpose()?)]))
+        let made = match committed.seq() {
+            Some(seq) => Made::Commit(Box::new(self.store.commit(&format!("seq:{seq}"))?)),
+            None => Made::Same,
+        };
+        Ok(Answer::Committed(vec![(branch.to_owned(), made)]))
     }
 }
 
@@ -290,7 +307,7 @@ fn count(from: &dyn Read, prefix: &[u8]) -> Result<u64> {
 }
 
 fn unmet(expected: String, found: String) -> Answer {
-    Answer::Unmet(Unmet { expected, found })
+    Answer::Unmet(Unmet { expected, found, done: None })
 }
 
 /// A key with its value, as `expect` has it.

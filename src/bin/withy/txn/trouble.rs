@@ -132,6 +132,18 @@ mod tests {
         assert!(kinds().is_sorted(), "they are listed in this order");
     }
 
+    #[test]
+    fn help_names_every_kind() {
+        use clap::Args as _;
+        let verb = crate::verbs::txn::Txn::augment_args(clap::Command::new("txn"));
+        let verb = verb.get_after_help().expect("it has one").to_string();
+        let topic = super::super::help::text(Some("expect")).expect("it is a topic");
+        for kind in kinds() {
+            assert!(verb.contains(kind), "`withy help txn` names {kind}");
+            assert!(topic.contains(kind), "`help expect` names {kind}");
+        }
+    }
+
     fn kind_or_panic(name: &str) -> &'static str {
         kind(name).expect("the name is in the table")
     }

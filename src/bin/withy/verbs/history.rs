@@ -53,7 +53,9 @@ pub(crate) fn run(args: &History, app: &mut App) -> Result<Outcome> {
         let id = out.paint(Paint::Id, format_args!("seq:{} {}", commit.seq, commit.id.short()));
         let author = escape(commit.author.as_bytes());
         let value = version.value.as_deref().map(|v| summary(v, format)).unwrap_or_default();
-        let line = format!("{id} {} {author} {} {value}", commit.when(), version.kind);
+        // An author may be of several words, so something has to end it.
+        let by = if author.is_empty() { author } else { format!(" {author}:") };
+        let line = format!("{id} {}{by} {} {value}", commit.when(), version.kind);
         writeln!(out, "{}", line.trim_end())?;
     }
     out.finish()?;

@@ -14,7 +14,7 @@ use crate::text::{escape, shorten};
 /// List, show, put back or discard the messages that commits have left for the outside
 #[derive(Args)]
 #[command(after_help = "\
-Messages are delivered by the program that registered an action for their topic, not from here. A message
+Messages are delivered by the program that registered an action for their topic, not from here. A message \
 that has failed too often is a dead letter, and stays until it is put back or discarded.
 
 Examples:

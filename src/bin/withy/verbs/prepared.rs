@@ -34,6 +34,12 @@ pub(crate) struct Prepared {
 
 #[derive(Subcommand)]
 enum Action {
+    /// List what is prepared, as `withy prepared` does
+    List {
+        /// List those too that have ended and are still remembered
+        #[arg(long, short)]
+        all: bool,
+    },
     /// Commit a prepared transaction
     Commit {
         /// Its name
@@ -56,6 +62,7 @@ enum Action {
 pub(crate) fn run(args: &Prepared, app: &mut App) -> Result<Outcome> {
     match &args.action {
         None => list(args.all, app),
+        Some(Action::List { all }) => list(args.all || *all, app),
         Some(Action::Pending) => pending(app),
         Some(Action::Commit { gid }) => {
             let store = app.open_write()?;

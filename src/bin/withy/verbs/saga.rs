@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use withy::{CompensationInfo, SagaInfo};
+use withy::{CompensationInfo, SagaInfo, SagaPhase};
 
 use crate::app::App;
 use crate::fail::{Doing as _, Outcome, Result};
@@ -15,7 +15,7 @@ use crate::text::escape;
 /// List, show, retry or forget sagas
 #[derive(Args)]
 #[command(after_help = "\
-Sagas are driven by the program that registers their definition, not from here: `retry` only makes what
+Sagas are driven by the program that registers their definition, not from here: `retry` only makes what \
 has failed due.
 
 Examples:
@@ -70,7 +70,7 @@ fn list(unfinished: bool, app: &mut App) -> Result<()> {
     let mut out = app.paged()?;
     for saga in store.sagas() {
         let saga = saga.doing(|| "list sagas".into())?;
-        if unfinished && saga.phase == withy::SagaPhase::Finished {
+        if unfinished && saga.phase == SagaPhase::Finished {
             break;
         }
         if app.globals.json {
@@ -85,11 +85,27 @@ fn list(unfinished: bool, app: &mut App) -> Result<()> {
     out.finish()
 }
 
-/// Phase and outcome in words.
+/// Phase, outcome and time in words.
 fn words(saga: &SagaInfo) -> String {
-    let outcome = saga.outcome.map_or("not decided".to_owned(), |outcome| outcome.to_string());
     let due = saga.due.map_or(String::new(), |due| format!(", due {due}"));
-    format!("{}, {outcome}{due}", saga.phase)
+    match outcome(saga) {
+        Some(outcome) => format!("{}, {outcome}{due}", saga.phase),
+        None => format!("{}{due}", saga.phase),
+    }
+}
+
+/// How it has ended. Which way it goes is decided before that, but would read as if it were there.
+fn outcome(saga: &SagaInfo) -> Option<String> {
+    let outcome = saga.outcome.filter(|_| saga.phase == SagaPhase::Finished);
+    outcome.map(|outcome| outcome.to_string())
+}
+
+/// How far it is.
+fn phase(saga: &SagaInfo) -> String {
+    match (saga.phase, saga.outcome) {
+        (SagaPhase::Running, Some(_)) => format!("{}, will not be taken back", saga.phase),
+        (phase, _) => phase.to_string(),
+    }
 }
 
 fn show(id: &str, app: &mut App) -> Result<()> {
@@ -109,10 +125,11 @@ fn write_all(saga: &SagaInfo, app: &App, out: &mut Out) -> Result<()> {
         ("saga", out.paint(Paint::Id, escape(saga.id.as_bytes()))),
         ("name", escape(saga.name.as_bytes())),
         ("branch", escape(saga.branch.as_bytes())),
-        ("phase", saga.phase.to_string()),
-        ("outcome", saga.outcome.map_or("not decided".to_owned(), |o| o.to_string())),
-        ("done", saga.done.iter().map(|s| escape(s.as_bytes())).collect::<Vec<_>>().join(", ")),
+        ("phase", phase(saga)),
     ];
+    rows.extend(outcome(saga).map(|outcome| ("outcome", outcome)));
+    let done: Vec<String> = saga.done.iter().map(|s| escape(s.as_bytes())).collect();
+    rows.push(("done", done.join(", ")));
     if let Some(step) = &saga.step {
         let step = escape(step.as_bytes());
         rows.push(("step", format!("{step}, attempt {}", saga.attempts)));

@@ -29,6 +29,9 @@ One command a line; `#` begins a comment line:
   expect conflict [KEY ...]              the next command fails, about these keys
   expect error KIND [TEXT]               the next command fails like this
 
+A KIND is busy, conflict, exists, invalid, limit, not-found or precondition; or, not of a script's doing, \
+corrupt, deadlock, halted, history-gone, incompatible, io, lease-lost, outcome-unknown or read-only.
+
 `NAME: COMMAND` is for the transaction of that name, so that several can be open at once. Outside a \
 transaction put and del are commits of their own. A script is read and checked before any of it is run. \
 What it leaves open is rolled back. Ends with exit code 1 if an expectation does not hold, 2 if the script \

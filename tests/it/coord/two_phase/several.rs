@@ -208,6 +208,19 @@ fn tpc_2_an_outcome_that_somebody_forced_by_hand_is_told_and_not_hidden() {
 }
 
 #[test]
+fn tpc_2_a_commit_names_its_transaction_unless_it_was_given_a_message() {
+    let [bank, shop] = [(); 2].map(|()| Scratch::new());
+    let pay = StoreParticipant::new("bank", &bank).work("main", |tx| tx.put("k", "1"));
+    let ship = StoreParticipant::new("shop", &shop).work("main", |tx| tx.put("k", "1"));
+    let ship = ship.commit_options(CommitOptions::default().message("ship"));
+    let done = Coordinator::open(&bank).run(&[&pay, &ship]).expect("it runs");
+    assert!(done.is_committed(), "{done:?}");
+    let message = |store: &Scratch| store.commit("main").expect("a commit").message;
+    assert_eq!(message(&bank), format!("two-phase commit {}", done.gid), "it says what it is");
+    assert_eq!(message(&shop), "ship", "as it was asked for");
+}
+
+#[test]
 fn tpc_2_every_handle_is_the_same_coordinator_and_a_reader_lists() {
     let [log, bank] = [(); 2].map(|()| Scratch::new());
     let (one, two) = (Coordinator::open(&log), Coordinator::open(&log));
