@@ -88,7 +88,6 @@ nothing to commit: it wrote nothing
 $ printf 'begin\nput pear red\ncommit\nbegin\nsavepoint s\nput pear 1\nrollback to s\ncommit\nbegin\non topic put pear 2\ncommit' | withy txn
 nothing to commit: main has this content already
 nothing to commit: it wrote nothing
-nothing to commit on main: it wrote nothing there
 [topic seq:6 ID] (1 key)
 $ printf 'on topic get pear\nt1: begin\nt1: on topic scan pear\nt1: on topic count p\non topic put pear 3' | withy -q txn
 on topic: pear = 2

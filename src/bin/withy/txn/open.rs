@@ -1,6 +1,5 @@
 //! An open transaction of a session.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use withy::{CommitOptions, LockKind, Read, Result, Store, Txn, TxnOptions};
@@ -12,8 +11,6 @@ use super::session::Made;
 pub(super) struct Open<'s> {
     store: &'s Store,
     txn: Txn<'s>,
-    /// The branches that were written to; what was written may have been taken back since.
-    written: BTreeSet<String>,
 }
 
 impl<'s> Open<'s> {
@@ -28,7 +25,7 @@ impl<'s> Open<'s> {
         if let Some(time) = begin.time {
             options = options.timeout(time);
         }
-        Ok(Self { store, txn: store.begin_with(branch, options)?, written: BTreeSet::new() })
+        Ok(Self { store, txn: store.begin_with(branch, options)? })
     }
 
     /// The branch it was begun on.
@@ -43,26 +40,15 @@ impl<'s> Open<'s> {
 
     pub(super) fn put(&mut self, on: Option<&str>, key: &[u8], value: &[u8]) -> Result<()> {
         match on {
-            None => self.txn.put(key, value)?,
-            Some(branch) => self.txn.on(branch)?.put(key, value)?,
+            None => self.txn.put(key, value),
+            Some(branch) => self.txn.on(branch)?.put(key, value),
         }
-        self.note(on);
-        Ok(())
     }
 
     pub(super) fn delete(&mut self, on: Option<&str>, key: &[u8]) -> Result<()> {
         match on {
-            None => self.txn.delete(key)?,
-            Some(branch) => self.txn.on(branch)?.delete(key)?,
-        }
-        self.note(on);
-        Ok(())
-    }
-
-    fn note(&mut self, on: Option<&str>) {
-        let branch = on.unwrap_or_else(|| self.txn.branch().as_str());
-        if !self.written.contains(branch) {
-            self.written.insert(branch.to_owned());
+            None => self.txn.delete(key),
+            Some(branch) => self.txn.on(branch)?.delete(key),
         }
     }
 
@@ -116,17 +102,19 @@ impl<'s> Open<'s> {
         self.txn.enqueue(topic, payload)
     }
 
-    /// Commits it; what came of each of its branches.
+    /// Commits it; what came of each branch that it wrote to, or of its first one if there is none.
     pub(super) fn commit(self, options: CommitOptions) -> Result<Vec<(String, Made)>> {
-        let is_empty = self.txn.is_empty();
+        let first = self.branch().to_owned();
         let mut all = Vec::new();
         for (branch, committed) in self.txn.commit_each(options)? {
             let made = match committed.seq() {
                 Some(seq) => Made::Commit(Box::new(self.store.commit(&format!("seq:{seq}"))?)),
-                None if is_empty || !self.written.contains(branch.as_str()) => Made::Nothing,
                 None => Made::Same,
             };
             all.push((branch.to_string(), made));
+        }
+        if all.is_empty() {
+            all.push((first, Made::Nothing));
         }
         Ok(all)
     }

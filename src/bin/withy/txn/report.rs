@@ -108,12 +108,7 @@ impl Report {
                         Made::Same => {
                             format!("nothing to commit: {branch} has this content already")
                         }
-                        Made::Nothing if made.len() == 1 => {
-                            "nothing to commit: it wrote nothing".to_owned()
-                        }
-                        Made::Nothing => {
-                            format!("nothing to commit on {branch}: it wrote nothing there")
-                        }
+                        Made::Nothing => "nothing to commit: it wrote nothing".to_owned(),
                     };
                     writeln!(self.out, "{prefix}{text}")?;
                 }
