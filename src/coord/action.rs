@@ -1,5 +1,6 @@
 //! What programs register by name when they open a store.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,6 +51,8 @@ pub(crate) struct Registry {
     pub(super) saga_policy: RetryPolicy,
     /// Sagas that are being driven at this moment.
     pub(super) live: Arc<Mutex<BTreeSet<String>>>,
+    /// Topics that are being delivered at this moment.
+    pub(super) delivering: Mutex<BTreeSet<String>>,
     pub(super) heads: Heads,
 }
 
@@ -118,6 +121,8 @@ pub(super) enum Worked {
     Done,
     /// The closure, or its commit, was refused; nothing of it is written.
     Refused(String),
+    /// It could not be tried now: something is held that will be let go of. Nothing of it is written.
+    NotNow(String),
 }
 
 /// Runs a registered closure in transactions until one commits, as [`Store::run`](crate::Store::run).
@@ -129,6 +134,8 @@ pub(super) fn work<'s>(
     mut run: impl FnMut(&mut Txn<'s>) -> std::result::Result<(), ActionError>,
 ) -> Result<Worked> {
     let mut by_closure = false;
+    let no_transaction = Cell::new(false);
+    let begin = || begin().inspect_err(|_| no_transaction.set(true));
     let options = crate::publish::CommitOptions::default().message(message);
     let done = crate::txn::run(begin, &options, |tx| {
         by_closure = false;
@@ -144,6 +151,11 @@ pub(super) fn work<'s>(
         Ok(_) => Ok(Worked::Done),
         Err(e) if matches!(e.kind(), ErrorKind::Halted | ErrorKind::OutcomeUnknown) => Err(e),
         Err(e) if e.kind() == ErrorKind::Io && !by_closure => Err(e),
+        // A key, branch or path is held, or there are too many transactions: no fault of the closure's.
+        Err(e) if e.kind() == ErrorKind::Busy => Ok(Worked::NotNow(in_words(&e))),
+        Err(e) if e.kind() == ErrorKind::Limit && no_transaction.get() => {
+            Ok(Worked::NotNow(in_words(&e)))
+        }
         Err(e) => Ok(Worked::Refused(in_words(&e))),
     }
 }

@@ -67,6 +67,12 @@ impl RetryPolicy {
         attempts >= self.attempts
     }
 
+    /// When it is due after an attempt that does not count; not at once, or it would be tried without end.
+    pub(super) fn not_now(&self, now: i64) -> i64 {
+        const LEAST: Duration = Duration::from_millis(100);
+        after(now, self.pause(1).max(LEAST))
+    }
+
     /// When it is due after this many failures, the last one now.
     pub(super) fn due(&self, now: i64, failures: u32) -> i64 {
         after(now, self.pause(failures))

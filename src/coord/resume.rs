@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::saga::{Driven, SagaInfo, drive_all};
 use super::{Coord, outbox};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What was taken up again: when the store was opened, or by [`Store::resume`](crate::Store::resume).
 ///
@@ -15,10 +15,9 @@ use crate::error::Result;
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Resumed {
-    /// Messages of the outbox that were claimed when the store was closed; they are due again.
+    /// Messages of the outbox that were claimed when the store was closed; they are due again, or, if
+    /// that was their last attempt, become dead letters when they are to be claimed.
     pub claims: u64,
-    /// Those of them that had no attempt left, and are dead letters now.
-    pub dead: u64,
     /// Sagas that were driven on, and how far they came.
     pub sagas: Vec<SagaInfo>,
     /// Ids of unfinished sagas whose definition is not registered. They stay as they are.
@@ -29,8 +28,8 @@ pub struct Resumed {
 
 /// Takes up what was left unfinished when the store was closed.
 pub(crate) fn resume(coord: &Coord) -> Result<Resumed> {
-    let (claims, dead) = outbox::recover(coord)?;
-    Ok(Resumed { claims, dead, ..go_on(coord)? })
+    let claims = outbox::recover(coord)?;
+    Ok(Resumed { claims, ..go_on(coord)? })
 }
 
 /// Drives every saga that is due.
@@ -46,7 +45,11 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    pub(crate) fn start(coord: Coord, every: Duration) -> Self {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) if the system gives no thread.
+    pub(crate) fn start(coord: Coord, every: Duration) -> Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let told = Arc::clone(&stop);
         let work = move || {
@@ -61,8 +64,12 @@ impl Background {
                 let _ = bell.wait_timeout_while(guard, every, |is_over| !*is_over);
             }
         };
-        let thread = std::thread::Builder::new().name("withy-coord".into()).spawn(work).ok();
-        Self { stop, thread }
+        let thread = std::thread::Builder::new().name("withy-coord".into()).spawn(work);
+        let thread = thread.map_err(|e| {
+            Error::new(ErrorKind::Io, format!("the background has no thread: {e}"))
+                .with_hint("look at the limits of the system on threads and memory")
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 

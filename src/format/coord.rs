@@ -17,6 +17,8 @@ pub(crate) enum WaitRecord {
     Due,
     /// For the answer of this worker.
     Answer(String),
+    /// To be due again: the store was closed before a worker answered.
+    CutOff,
 }
 
 /// What came of a message so far; absent until it is claimed for the first time.
@@ -168,6 +170,13 @@ pub(super) mod tests {
         let waits = AttemptsRecord { wait: WaitRecord::Due, ..attempts() };
         let want = b"\x01\xFB\x2C\x01\x02\x00\x02\xFB\xD0\x07\x03off";
         assert_eq!(record::encode(&waits), want, "one that waits to be due");
+        let cut_off = AttemptsRecord { wait: WaitRecord::CutOff, ..attempts() };
+        let want = b"\x01\xFB\x2C\x01\x02\x02\x02\xFB\xD0\x07\x03off";
+        assert_eq!(
+            record::encode(&cut_off),
+            want,
+            "one that was claimed when the store was closed"
+        );
         let want = b"\x01\x03hi\0\xFB\xD0\x07\x09\x03\x01\x03off";
         assert_eq!(record::encode(&dead()), want, "one that was given up");
     }

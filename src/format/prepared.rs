@@ -69,12 +69,23 @@ pub(crate) enum PhaseCode {
     Aborting,
 }
 
+/// Whether a participant has done what was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub(crate) enum AckCode {
+    /// It is waited for.
+    Awaited,
+    /// It was seen to have done it.
+    Acknowledged,
+    /// Nobody waits for it any more; if it comes back and is still prepared, it is told.
+    WrittenOff,
+}
+
 /// One transaction in the log of a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct TransactionRecord {
     pub(crate) phase: PhaseCode,
-    /// Exact names, and whether each has acknowledged the decision.
-    pub(crate) participants: Vec<(String, bool)>,
+    /// Exact names, and what is known of each.
+    pub(crate) participants: Vec<(String, AckCode)>,
     pub(crate) begun: i64,
     /// Why it is aborted; empty otherwise.
     pub(crate) reason: String,
@@ -192,7 +203,10 @@ pub(super) mod tests {
     pub(in crate::format) fn transaction() -> TransactionRecord {
         TransactionRecord {
             phase: PhaseCode::Aborting,
-            participants: vec![("bank".into(), true), ("shop".into(), false)],
+            participants: vec![
+                ("bank".into(), AckCode::Acknowledged),
+                ("shop".into(), AckCode::Awaited),
+            ],
             begun: 1_000,
             reason: "no".into(),
         }
@@ -220,6 +234,9 @@ pub(super) mod tests {
         let phases = [PhaseCode::Preparing, PhaseCode::Committing, PhaseCode::Aborting];
         let bytes = phases.map(|phase| record::encode(&phase));
         assert_eq!(bytes, [[1, 0], [1, 1], [1, 2]], "phases");
+        let acks = [AckCode::Awaited, AckCode::Acknowledged, AckCode::WrittenOff];
+        let bytes = acks.map(|ack| record::encode(&ack));
+        assert_eq!(bytes, [[1, 0], [1, 1], [1, 2]], "what is known of a participant");
         let levels =
             [IsolationCode::ReadCommitted, IsolationCode::Snapshot, IsolationCode::Serializable];
         let bytes = levels.map(|level| record::encode(&level));

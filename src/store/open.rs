@@ -337,9 +337,11 @@ impl OpenOptions {
         let is_writer = publisher.is_some();
         let resumed = if is_writer { coord::resume(&coord)? } else { Resumed::default() };
         let background = self.coord.background.filter(|_| is_writer);
+        let background =
+            background.map(|every| Background::start(coord.clone(), every)).transpose()?;
         Ok(Store {
             inner: Arc::new(Inner {
-                _background: background.map(|every| Background::start(coord.clone(), every)),
+                _background: background,
                 _overlays: overlays,
                 graph,
                 refs,

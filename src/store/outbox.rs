@@ -84,7 +84,8 @@ impl OpenOptions {
 
     /// Delivers messages and drives sagas in a thread of its own, whenever they are due; it looks so
     /// often. Not unless told: then [`Store::deliver_outbox`] and [`Store::resume`] do it when they are
-    /// called. The thread ends when the store is closed, after the action or step that it is at.
+    /// called. The thread ends when the store is closed, after the action or step that it is at. If the
+    /// system gives no thread, the store is not opened: [`Io`](crate::ErrorKind::Io).
     pub fn deliver_in_background(mut self, every: Duration) -> Self {
         self.coord.background = Some(every);
         self
@@ -105,7 +106,7 @@ impl Store {
     /// their commits, until none is left.
     ///
     /// A message whose action fails holds up its topic until it is due again; other topics go on. Several
-    /// threads may do this at the same time: each message is claimed by one of them, for a minute. Cost:
+    /// threads may do this at the same time: each topic is delivered by one of them at a time. Cost:
     /// two writes a message, and for each two seeks a topic.
     ///
     /// # Errors

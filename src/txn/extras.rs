@@ -1,13 +1,21 @@
 //! What a transaction does besides writing keys: locks, messages for the outbox, compensations for its
 //! saga.
 
+use std::sync::Arc;
+
 use super::Txn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::check_payload;
 use crate::locks::{LockKind, LockOptions, LockSession};
 use crate::name::check_label;
+use crate::publish::Publisher;
 
 impl Txn<'_> {
+    /// Whether it is a transaction of the store that this publisher writes.
+    pub(crate) fn is_of(&self, publisher: &Arc<Publisher>) -> bool {
+        Arc::ptr_eq(self.publisher, publisher)
+    }
+
     /// Takes a path lock for the transaction; see [`LockSession::lock`](crate::LockSession::lock). It is
     /// released when the transaction ends, after its commit is visible, or when a savepoint is rolled
     /// back to that was set before. Its fencing number is returned.

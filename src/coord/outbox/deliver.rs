@@ -1,5 +1,7 @@
 //! Delivery by the actions that a program has registered.
 
+use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::message::Delivery;
@@ -24,6 +26,9 @@ pub struct Delivered {
     pub delivered: u64,
     /// Attempts that have failed, to be made again.
     pub failed: u64,
+    /// Messages whose action needs what is held at this moment, such as a key of a prepared transaction:
+    /// they are due again after a pause, and no attempt is counted.
+    pub postponed: u64,
     /// Messages that have become dead letters.
     pub dead: u64,
     /// Messages that somebody else took over, or settled, while an action was at them.
@@ -34,30 +39,21 @@ pub struct Delivered {
 
 /// Delivers everything that is due and has an action, until told to stop.
 pub(crate) fn deliver(coord: &Coord, is_over: &dyn Fn() -> bool) -> Result<Delivered> {
+    // Said even if there is nothing to deliver.
+    coord.publisher()?;
     let actions = &coord.registry.actions;
     let topics: Vec<&str> = actions.keys().map(String::as_str).collect();
     let mut out = Delivered::default();
-    while !is_over()
-        && let Some(delivery) = work::claim(coord, &topics, WORKER, LEASE)?
-    {
-        let Some(action) = actions.get(delivery.topic()) else { break };
-        let refused = match run(coord, action, &delivery) {
-            Ok(None) => {
-                out.delivered += 1;
-                continue;
-            }
-            Ok(Some(refused)) => refused,
-            Err(e) if e.kind() == ErrorKind::Precondition => {
-                out.lost += 1;
-                continue;
-            }
-            Err(e) => return Err(e),
-        };
-        match work::fail(coord, &delivery.claim, &refused) {
-            Ok(MessageState::Dead { .. }) => out.dead += 1,
-            Ok(_) => out.failed += 1,
+    while !is_over() {
+        let free = Delivering::others(coord, &topics);
+        let Some((topic, _)) = work::due(coord, &free)? else { break };
+        // Another thread may have been quicker; then this topic is not free in the next round.
+        let Some(_delivering) = Delivering::enter(coord, topic) else { continue };
+        let Some(delivery) = work::claim(coord, &[topic], WORKER, LEASE)? else { continue };
+        let Some(action) = actions.get(topic) else { break };
+        match settle(coord, action, &delivery, &mut out) {
             Err(e) if e.kind() == ErrorKind::Precondition => out.lost += 1,
-            Err(e) => return Err(e),
+            settled => settled?,
         }
     }
     for topic in topics {
@@ -70,16 +66,60 @@ pub(crate) fn deliver(coord: &Coord, is_over: &dyn Fn() -> bool) -> Result<Deliv
     Ok(out)
 }
 
-/// Runs an action and acknowledges the message; says in words why the action has failed.
-fn run(coord: &Coord, action: &Action, delivery: &Delivery) -> Result<Option<String>> {
+/// A topic that a thread of this process is delivering. No other thread takes it then, however long the
+/// action takes: its lease may end, but nobody is to do the same again beside it.
+struct Delivering<'c>(&'c Coord, &'c str);
+
+impl<'c> Delivering<'c> {
+    fn enter(coord: &'c Coord, topic: &'c str) -> Option<Self> {
+        // Only made if it was entered: dropping it lets the topic go.
+        let is_entered = all_of(coord).insert(topic.to_owned());
+        is_entered.then(|| Self(coord, topic))
+    }
+
+    /// The topics that nobody is delivering.
+    fn others<'t>(coord: &Coord, topics: &[&'t str]) -> Vec<&'t str> {
+        let all = all_of(coord);
+        topics.iter().copied().filter(|topic| !all.contains(*topic)).collect()
+    }
+}
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        all_of(self.0).remove(self.1);
+    }
+}
+
+fn all_of(coord: &Coord) -> MutexGuard<'_, BTreeSet<String>> {
+    coord.registry.delivering.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs an action, and stores what came of it.
+fn settle(coord: &Coord, action: &Action, delivery: &Delivery, out: &mut Delivered) -> Result<()> {
+    match run(coord, action, delivery)? {
+        Worked::Done => out.delivered += 1,
+        Worked::NotNow(why) => {
+            work::postpone(coord, &delivery.claim, &why)?;
+            out.postponed += 1;
+        }
+        Worked::Refused(why) => match work::fail(coord, &delivery.claim, &why)? {
+            MessageState::Dead { .. } => out.dead += 1,
+            _ => out.failed += 1,
+        },
+    }
+    Ok(())
+}
+
+/// Runs an action and acknowledges the message, if it succeeds.
+fn run(coord: &Coord, action: &Action, delivery: &Delivery) -> Result<Worked> {
     match action {
         Action::Outside(handler) => match guarded(|| handler(delivery)) {
-            Ok(()) => work::ack(coord, &delivery.claim).map(|()| None),
-            Err(e) => Ok(Some(in_words(&*e))),
+            Ok(()) => work::ack(coord, &delivery.claim).map(|()| Worked::Done),
+            Err(e) => Ok(Worked::Refused(in_words(&*e))),
         },
         Action::InStore(branch, handler) => {
             let message = format!("deliver {} {}", delivery.topic(), delivery.id());
-            let worked = action::work(
+            action::work(
                 || coord.begin(branch),
                 message,
                 |tx| {
@@ -88,11 +128,7 @@ fn run(coord: &Coord, action: &Action, delivery: &Delivery) -> Result<Option<Str
                     tx.attach(move |_| work::ack_rows(coord, &claim));
                     Ok(())
                 },
-            )?;
-            match worked {
-                Worked::Done => Ok(None),
-                Worked::Refused(why) => Ok(Some(why)),
-            }
+            )
         }
     }
 }

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::message::MessageId;
-use super::rows::key;
-use crate::engine::{Engine, Rows};
+use super::rows::{behind, end_of, key, topics_between};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::format::Family;
 use crate::format::keys::{self, outbox};
 use crate::id::Seq;
+
+/// So many topics are remembered even if they are empty.
+const KEPT: usize = 1_024;
 
 const START: MessageId = MessageId { seq: Seq::ROOT, number: 0 };
 
@@ -29,6 +32,16 @@ struct Known {
     put_back: u64,
 }
 
+impl Known {
+    /// Forgets an empty topic, if it is one of many: names that are used once must not pile up. A few are
+    /// worth keeping: the next search begins behind what was deleted.
+    fn drop_if_many(&mut self, topic: &str) {
+        if self.heads.len() > KEPT {
+            self.heads.remove(topic);
+        }
+    }
+}
+
 impl Heads {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,10 +54,13 @@ impl Heads {
             (known.heads.get(topic).copied().unwrap_or(START), known.put_back)
         };
         let lower = key(outbox::MESSAGE, topic, from);
-        let upper = behind(topic);
+        let upper = behind(outbox::MESSAGE, topic);
         let mut rows = engine.iter(Family::State, &lower, Some(&upper));
         rows.seek_to_first();
-        let Some((stored, _)) = rows.current()? else { return Ok(None) };
+        let Some((stored, _)) = rows.current()? else {
+            self.known().drop_if_many(topic);
+            return Ok(None);
+        };
         let (_, seq, number) = keys::outbox_parts(stored)?;
         let found = MessageId { seq, number };
         let mut known = self.known();
@@ -68,41 +84,33 @@ impl Heads {
         // Known topics are asked where they begin; others are looked for in the gaps between them.
         let known: Vec<String> = self.known().heads.keys().cloned().collect();
         let mut out = Vec::new();
-        let mut from = keys::outbox(outbox::MESSAGE).to_vec();
+        let kind = outbox::MESSAGE;
+        let mut from = keys::outbox(kind).to_vec();
         for topic in known {
-            let start = keys::outbox_topic(outbox::MESSAGE, &topic);
-            gap(engine, &from, &start, &mut out)?;
+            let start = keys::outbox_topic(kind, &topic);
+            topics_between(engine, kind, (&from, &start), &mut out)?;
             if self.first(engine, &topic)?.is_some() {
                 out.push(topic.clone());
             }
-            from = behind(&topic);
+            from = behind(kind, &topic);
         }
-        let end = [keys::outbox(outbox::MESSAGE)[0], outbox::MESSAGE + 1];
-        gap(engine, &from, &end, &mut out)?;
+        topics_between(engine, kind, (&from, &end_of(kind)), &mut out)?;
         Ok(out)
     }
 }
 
-/// The first key behind those of a topic: a topic ends in 00, and no name has a byte as low as 01.
-fn behind(topic: &str) -> Vec<u8> {
-    let mut out = keys::outbox_topic(outbox::MESSAGE, topic);
-    out.pop();
-    out.push(1);
-    out
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Adds the topics between two keys.
-fn gap(engine: &Engine, from: &[u8], to: &[u8], out: &mut Vec<String>) -> Result<()> {
-    if from >= to {
-        return Ok(());
+    #[test]
+    fn empty_topics_are_forgotten_once_there_are_many() {
+        let mut known = Known::default();
+        let name = |n: usize| format!("t{n}");
+        for n in 0..2 * KEPT {
+            known.heads.insert(name(n), START);
+        }
+        (0..2 * KEPT).for_each(|n| known.drop_if_many(&name(n)));
+        assert_eq!(known.heads.len(), KEPT, "some are kept, and no more than these");
     }
-    let mut rows: Rows<'_> = engine.iter(Family::State, from, Some(to));
-    rows.seek_to_first();
-    while let Some((stored, _)) = rows.current()? {
-        let topic = keys::outbox_parts(stored)?.0.to_owned();
-        let next = behind(&topic);
-        out.push(topic);
-        rows.seek(&next);
-    }
-    Ok(())
 }

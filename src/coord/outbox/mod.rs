@@ -94,7 +94,10 @@ impl<'s> Outbox<'s> {
     /// Claims the oldest message that is due, of a topic or of any, for `lease`.
     ///
     /// A message is due if it is the oldest of its topic, is not claimed, and does not wait after a
-    /// failure. A claim whose lease has ended counts as a failure of that attempt, and can be taken over.
+    /// failure. A claim whose lease has ended counts as a failure of that attempt, and can be taken over;
+    /// if it was the last attempt by the [`RetryPolicy`](crate::RetryPolicy) of the store that claims (the
+    /// one given when it was opened here), the message is a dead letter instead. So a program that
+    /// claims by hand is to be given the policy of those that deliver.
     /// Among topics the message of the oldest commit comes first. Cost: a seek for each topic, one
     /// more each if none is named, and one write.
     ///
@@ -159,8 +162,9 @@ impl<'s> Outbox<'s> {
     /// one commit, so the effect in the store is there exactly once.
     ///
     /// # Errors
-    /// None now. The commit of the transaction fails with [`Precondition`](ErrorKind::Precondition) if
-    /// the claim was taken over or the message is gone; nothing is written.
+    /// [`Invalid`](ErrorKind::Invalid) if the transaction is one of another store; it stays as it was.
+    /// The commit of the transaction fails with [`Precondition`](ErrorKind::Precondition) if the claim
+    /// was taken over or the message is gone; nothing is written.
     ///
     /// # Examples
     /// ```
@@ -173,15 +177,22 @@ impl<'s> Outbox<'s> {
     /// let delivery = outbox.claim(None, "worker", Duration::from_secs(30))?.expect("one");
     /// let mut tx = store.begin("main")?;
     /// tx.put("counted", delivery.payload())?;
-    /// outbox.ack_in(&delivery, &mut tx);
+    /// outbox.ack_in(&delivery, &mut tx)?;
     /// tx.commit(CommitOptions::default())?;
     /// assert!(store.main()?.contains(b"counted")?);
     /// assert_eq!(outbox.messages(None).count(), 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn ack_in(&self, delivery: &Delivery, tx: &mut Txn<'s>) {
+    pub fn ack_in(&self, delivery: &Delivery, tx: &mut Txn<'s>) -> Result<()> {
+        if !tx.is_of(self.coord.publisher()?) {
+            // Its rows would be taken out of that store, where other messages may have the same keys.
+            let text = "the transaction is one of another store than the outbox";
+            return Err(Error::new(ErrorKind::Invalid, text)
+                .with_hint("acknowledge with `Outbox::ack` once the transaction is committed"));
+        }
         let (coord, claim) = (self.coord, delivery.claim.clone());
         tx.attach(move |_| work::ack_rows(coord, &claim));
+        Ok(())
     }
 
     /// Says that an attempt has failed, and why. The message is due again after the pause that the

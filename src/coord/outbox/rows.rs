@@ -9,20 +9,48 @@ use crate::format::coord::{AttemptsRecord, DeadRecord, MessageRecord, WaitRecord
 use crate::format::keys::{self, outbox};
 use crate::format::{Family, record};
 
+/// The first key behind those of a topic: a topic ends in 00, and no name has a byte as low as 01.
+pub(super) fn behind(kind: u8, topic: &str) -> Vec<u8> {
+    let mut out = keys::outbox_topic(kind, topic);
+    out.pop();
+    out.push(1);
+    out
+}
+
+/// The first key behind those of a kind.
+pub(super) fn end_of(kind: u8) -> Vec<u8> {
+    let mut out = keys::outbox(kind).to_vec();
+    out.pop();
+    out.push(kind + 1);
+    out
+}
+
+/// Adds the topics that have rows of a kind, of those between two keys. Cost: one seek each.
+pub(super) fn topics_between(
+    engine: &Engine,
+    kind: u8,
+    (from, to): (&[u8], &[u8]),
+    out: &mut Vec<String>,
+) -> Result<()> {
+    if from >= to {
+        return Ok(());
+    }
+    let mut rows: Rows<'_> = engine.iter(Family::State, from, Some(to));
+    rows.seek_to_first();
+    while let Some((stored, _)) = rows.current()? {
+        let topic = keys::outbox_parts(stored)?.0.to_owned();
+        let next = behind(kind, &topic);
+        out.push(topic);
+        rows.seek(&next);
+    }
+    Ok(())
+}
+
 /// The topics that have dead letters, by name. Cost: one seek each.
 pub(super) fn topics_of_dead(engine: &Engine) -> Result<Vec<String>> {
-    let mut rows = engine.iter_prefix(Family::State, &keys::outbox(outbox::DEAD));
-    rows.seek_to_first();
     let mut out = Vec::new();
-    while let Some((key, _)) = rows.current()? {
-        let topic = keys::outbox_parts(key)?.0.to_owned();
-        let mut behind = keys::outbox_topic(outbox::DEAD, &topic);
-        // A topic ends in 00, and no name has a lower byte.
-        behind.pop();
-        behind.push(1);
-        out.push(topic);
-        rows.seek(&behind);
-    }
+    let (from, to) = (keys::outbox(outbox::DEAD), end_of(outbox::DEAD));
+    topics_between(engine, outbox::DEAD, (&from, &to), &mut out)?;
     Ok(out)
 }
 
@@ -113,8 +141,10 @@ pub(super) fn of_pending(
     let state = attempts.as_ref().map_or(MessageState::Ready, |one| {
         let until = Timestamp::from_millis(one.until);
         match &one.wait {
-            WaitRecord::Due if super::is_free(Some(one), coord.now()) => MessageState::Ready,
-            WaitRecord::Due => MessageState::Waiting { until },
+            WaitRecord::Due | WaitRecord::CutOff if super::is_free(Some(one), coord.now()) => {
+                MessageState::Ready
+            }
+            WaitRecord::Due | WaitRecord::CutOff => MessageState::Waiting { until },
             WaitRecord::Answer(worker) => MessageState::Claimed { worker: worker.clone(), until },
         }
     });

@@ -26,7 +26,7 @@ pub(super) fn first(coord: &Coord, topic: &str) -> Result<Option<MessageId>> {
 }
 
 /// The oldest message that is due, of some topics.
-fn due<'t>(coord: &Coord, topics: &[&'t str]) -> Result<Option<(&'t str, MessageId)>> {
+pub(super) fn due<'t>(coord: &Coord, topics: &[&'t str]) -> Result<Option<(&'t str, MessageId)>> {
     let now = coord.now();
     let mut best: Option<(&str, MessageId)> = None;
     for topic in topics {
@@ -80,9 +80,10 @@ fn claim_rows(
     });
     if let WaitRecord::Answer(worker) = &next.wait {
         next.error = format!("the lease of {worker} ended without an answer");
-        if coord.registry.outbox_policy.is_spent(next.attempts) {
-            return Ok((bury(topic, id, (message, next), now), None));
-        }
+    }
+    let was_lost = matches!(next.wait, WaitRecord::Answer(_) | WaitRecord::CutOff);
+    if was_lost && coord.registry.outbox_policy.is_spent(next.attempts) {
+        return Ok((bury(topic, id, (message, next), now), None));
     }
     next.claims += 1;
     next.attempts = next.attempts.saturating_add(1);
@@ -174,6 +175,18 @@ pub(super) fn fail(coord: &Coord, claim: &Claim, error: &str) -> Result<MessageS
     })
 }
 
+/// Gives a claim back that could not be tried now; the attempt does not count.
+pub(super) fn postpone(coord: &Coord, claim: &Claim, why: &str) -> Result<()> {
+    coord.publisher()?.update_state(|| {
+        let (mut next, now) = (held(coord, claim)?, coord.now());
+        next.error = shortened(why);
+        next.attempts = next.attempts.saturating_sub(1);
+        next.wait = WaitRecord::Due;
+        (next.since, next.until) = (now, coord.registry.outbox_policy.not_now(now));
+        Ok((vec![attempts_row(&claim.topic, claim.id, &next)], ()))
+    })
+}
+
 /// Where a message is.
 pub(super) enum Found {
     Pending { topic: String, message: MessageRecord, attempts: Option<AttemptsRecord> },
@@ -257,36 +270,26 @@ pub(super) fn discard(coord: &Coord, id: MessageId) -> Result<()> {
 }
 
 /// Gives back what was claimed when the store was closed or its process ended: nobody can answer any
-/// more. Says how many there were, and how many of them are given up.
-pub(in crate::coord) fn recover(coord: &Coord) -> Result<(u64, u64)> {
+/// more. Says how many there were. Nothing is given up here: whoever opens the store need not be the one
+/// who delivers, and so need not know how many attempts there are.
+pub(in crate::coord) fn recover(coord: &Coord) -> Result<u64> {
     let engine = coord.engine();
     coord.publisher()?.update_state(|| {
-        let (mut out, mut back, mut dead) = (StateRows::new(), 0, 0);
-        let now = coord.now();
+        let (mut out, now) = (StateRows::new(), coord.now());
         let mut all = engine.iter_prefix(Family::State, &keys::outbox(outbox::ATTEMPTS));
         all.seek_to_first();
         while let Some((stored, row)) = all.current()? {
             let (topic, seq, number) = keys::outbox_parts(stored)?;
-            let id = MessageId { seq, number };
             let mut next: AttemptsRecord = record::decode("attempts", row)?;
             if let WaitRecord::Answer(worker) = &next.wait {
                 next.error = format!("the store was closed before {worker} answered");
-                let message = rows::message(engine, topic, id)?;
-                match message.filter(|_| coord.registry.outbox_policy.is_spent(next.attempts)) {
-                    Some(message) => {
-                        out.extend(bury(topic, id, (message, next), now));
-                        dead += 1;
-                    }
-                    None => {
-                        next.wait = WaitRecord::Due;
-                        (next.since, next.until) = (now, now);
-                        out.push(attempts_row(topic, id, &next));
-                        back += 1;
-                    }
-                }
+                next.wait = WaitRecord::CutOff;
+                (next.since, next.until) = (now, now);
+                out.push(attempts_row(topic, MessageId { seq, number }, &next));
             }
             all.next();
         }
-        Ok((out, (back, dead)))
+        let count = out.len() as u64;
+        Ok((out, count))
     })
 }

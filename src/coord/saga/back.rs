@@ -24,7 +24,7 @@ pub(super) fn compensate(coord: &Coord, def: &SagaDef, mut journal: Journal) -> 
         }
         if coord.registry.saga_policy.is_spent(one.attempts) {
             // Its process has ended in the last attempt that there was.
-            let next = tried(coord, &journal, at, Err(CUT_OFF.to_owned()))?;
+            let next = tried(coord, &journal, at, Worked::Refused(CUT_OFF.to_owned()))?;
             write(coord, &journal, &next)?;
             journal = next;
             continue;
@@ -61,39 +61,37 @@ fn undo(coord: &Coord, def: &SagaDef, begun: Journal, at: usize) -> Result<Journ
                     in_doubt: one.in_doubt,
                     idempotency_key: &key,
                 })?;
-                let next = tried(coord, &begun, at, Ok(()))?;
+                let next = tried(coord, &begun, at, Worked::Done)?;
                 made = Some(next.clone());
                 tx.attach(with_commit(coord, &begun, next));
                 Ok(())
             },
         )?,
     };
-    match (worked, made) {
-        (Worked::Done, Some(next)) => Ok(next),
-        (Worked::Refused(why), _) => {
-            let next = tried(coord, &begun, at, Err(why))?;
-            write(coord, &begun, &next)?;
-            Ok(next)
+    let next = match (worked, made) {
+        (Worked::Done, made) => {
+            let text = "a compensation ended without an end";
+            return made.ok_or_else(|| Error::new(ErrorKind::Invalid, text));
         }
-        (Worked::Done, None) => {
-            Err(Error::new(ErrorKind::Invalid, "a compensation ended without an end"))
-        }
-    }
+        (refused, _) => tried(coord, &begun, at, refused)?,
+    };
+    write(coord, &begun, &next)?;
+    Ok(next)
 }
 
 /// The journal after an attempt at a compensation.
-fn tried(
-    coord: &Coord,
-    begun: &Journal,
-    at: usize,
-    result: std::result::Result<(), String>,
-) -> Result<Journal> {
+fn tried(coord: &Coord, begun: &Journal, at: usize, worked: Worked) -> Result<Journal> {
     let (now, retries) = (coord.now(), &coord.registry.saga_policy);
     let mut one = begun.record.undo[at].clone();
     (one.since, one.until) = (now, now);
-    match result {
-        Ok(()) => (one.state, one.error) = (UndoCode::Done, String::new()),
-        Err(why) => {
+    match worked {
+        Worked::Done => (one.state, one.error) = (UndoCode::Done, String::new()),
+        Worked::NotNow(why) => {
+            one.error = why;
+            one.attempts = one.attempts.saturating_sub(1);
+            one.until = retries.not_now(now);
+        }
+        Worked::Refused(why) => {
             one.error = why;
             match retries.is_spent(one.attempts) {
                 true => one.state = UndoCode::GivenUp,

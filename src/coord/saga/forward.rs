@@ -57,24 +57,30 @@ pub(super) fn step(coord: &Coord, def: &SagaDef, journal: Journal) -> Result<Jou
             Ok(())
         },
     )?;
-    match (worked, made) {
-        (Worked::Done, Some(next)) => Ok(next),
-        (Worked::Refused(why), _) => {
-            let why = format!("{}: {why}", step.name);
-            let next = if begun.state == State::Decided {
-                let (now, retries) = (coord.now(), &coord.registry.saga_policy);
-                let due = retries.due(now, begun.record.attempts);
-                begun.on(Event::Failed, now, |record| {
-                    (record.error, record.until) = (why, due);
-                })?
-            } else {
-                failed(coord, &begun, Some(step), why)?
-            };
-            write(coord, &begun, &next)?;
-            Ok(next)
+    let (why, counts) = match (worked, made) {
+        (Worked::Done, Some(next)) => return Ok(next),
+        (Worked::Done, None) => {
+            return Err(Error::new(ErrorKind::Invalid, "a step ended without an end"));
         }
-        (Worked::Done, None) => Err(Error::new(ErrorKind::Invalid, "a step ended without an end")),
-    }
+        (Worked::Refused(why), _) => (why, true),
+        (Worked::NotNow(why), _) => (why, false),
+    };
+    let why = format!("{}: {why}", step.name);
+    let next = if begun.state == State::Decided {
+        let (now, retries) = (coord.now(), &coord.registry.saga_policy);
+        let due = match counts {
+            true => retries.due(now, begun.record.attempts),
+            false => retries.not_now(now),
+        };
+        begun.on(Event::Failed, now, |record| {
+            record.attempts -= u32::from(!counts);
+            (record.error, record.until) = (why, due);
+        })?
+    } else {
+        failed(coord, &begun, Some(step), why)?
+    };
+    write(coord, &begun, &next)?;
+    Ok(next)
 }
 
 /// The journal after a step that is done.

@@ -3,10 +3,12 @@
 use super::journal::Journal;
 use super::participant::{Participant, Standing};
 use super::phase::Event;
-use super::run::{Decision, Protocol, Unfinished, check_names, decision_of, tell, unfinished};
+use super::run::{
+    Decision, Protocol, Unfinished, check_names, decision_of, is_awaited, tell, unfinished,
+};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::format::prepared::{PhaseCode, TransactionRecord};
+use crate::format::prepared::{AckCode, PhaseCode, TransactionRecord};
 
 /// What a recovery has done.
 ///
@@ -72,13 +74,23 @@ impl PendingTransaction {
             PhaseCode::Aborting => PendingPhase::Aborting,
         };
         let TransactionRecord { participants, begun, reason, .. } = record;
+        let seen = |(name, ack)| (name, ack == AckCode::Acknowledged);
+        let participants = participants.into_iter().map(seen).collect();
         Self { gid, phase, participants, begun: Timestamp::from_millis(begun), reason }
     }
 }
 
 impl<J: Journal> Protocol<J> {
     pub(super) fn pending(&self) -> Result<Vec<PendingTransaction>> {
-        let all = self.journal.all()?.into_iter();
+        self.list(is_awaited)
+    }
+
+    pub(super) fn written_off(&self) -> Result<Vec<PendingTransaction>> {
+        self.list(|record| !is_awaited(record))
+    }
+
+    fn list(&self, is_listed: fn(&TransactionRecord) -> bool) -> Result<Vec<PendingTransaction>> {
+        let all = self.journal.all()?.into_iter().filter(|(_, record)| is_listed(record));
         Ok(all.map(|(gid, record)| PendingTransaction::stored(gid, record)).collect())
     }
 
@@ -104,13 +116,13 @@ impl<J: Journal> Protocol<J> {
             }
             let decided = self.decide(&gid, Event::Refused, "nobody was at work on it any more")?;
             let Some(record) = decided else { continue };
-            let mut left = self.carry_out(&gid, &record, &present);
+            let (mut left, is_finished) = self.carry_out(&gid, &record, &present);
             for one in &mut left {
                 if let Some((_, why)) = away.iter().find(|(name, _)| *name == one.participant) {
                     one.reason.clone_from(why);
                 }
             }
-            if left.is_empty() {
+            if is_finished {
                 match decision_of(&record) {
                     Decision::Commit => out.committed.push(gid),
                     Decision::Abort => out.aborted.push(gid),

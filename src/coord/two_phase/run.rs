@@ -10,7 +10,7 @@ use super::recover::{PendingTransaction, Recovery};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::prepared::{PhaseCode, TransactionRecord};
+use crate::format::prepared::{AckCode, PhaseCode, TransactionRecord};
 use crate::publish::Publisher;
 
 /// Commits over several stores, and other [`Participant`]s, all or none.
@@ -149,14 +149,57 @@ impl Coordinator {
         self.protocol.pending()
     }
 
-    /// Takes a participant's part in a transaction for done, whether it is or not: for one that will never
-    /// be there again, or that somebody has put right by hand. Says what was decided.
+    /// No longer waits for a participant: for one that will never be there again, or that somebody has put
+    /// right by hand. Says what was decided.
+    ///
+    /// If that was to commit, it stays in the log, listed by [`written_off`](Self::written_off): should the
+    /// participant come back and still hold the transaction, the next recovery that has it commits it
+    /// there. If it comes back and holds nothing, nothing more is asked of it.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if no such transaction is pending, or it has no participant of
     /// that name; [`Busy`](ErrorKind::Busy) while nothing is decided. Nothing is changed then.
     pub fn write_off(&self, gid: &str, participant: &str) -> Result<Decision> {
         self.protocol.write_off(gid, participant)
+    }
+
+    /// The committed transactions that wait for nobody, and are kept for participants that were written
+    /// off, oldest first. They stay until a recovery has met those, or until [`forget`](Self::forget).
+    ///
+    /// # Errors
+    /// As for [`pending`](Self::pending).
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use withy::{Coordinator, Store};
+    /// let store = Store::open(dir.path())?;
+    /// assert_eq!(Coordinator::open(&store).written_off()?, []);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn written_off(&self) -> Result<Vec<PendingTransaction>> {
+        self.protocol.written_off()
+    }
+
+    /// Forgets a transaction that is kept for participants that were written off. One that comes back
+    /// after that and still holds it is told to abort, as with all that the log does not know: only for
+    /// participants that cannot come back.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the log does not have it; [`Busy`](ErrorKind::Busy) while it
+    /// waits for a participant. Nothing is changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use withy::{Coordinator, ErrorKind, Store};
+    /// let store = Store::open(dir.path())?;
+    /// let refused = Coordinator::open(&store).forget("1").map_err(|e| e.kind());
+    /// assert_eq!(refused, Err(ErrorKind::NotFound));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forget(&self, gid: &str) -> Result<()> {
+        self.protocol.forget(gid)
     }
 }
 
@@ -197,7 +240,10 @@ impl<J: Journal> Protocol<J> {
         check_names(participants)?;
         let record = TransactionRecord {
             phase: PhaseCode::Preparing,
-            participants: participants.iter().map(|p| (p.name().to_owned(), false)).collect(),
+            participants: participants
+                .iter()
+                .map(|p| (p.name().to_owned(), AckCode::Awaited))
+                .collect(),
             begun: self.clock.now().as_millis(),
             reason: String::new(),
         };
@@ -216,7 +262,7 @@ impl<J: Journal> Protocol<J> {
         // If somebody else has ended it meanwhile, they found it undecided, and aborted it.
         let decision = decided.as_ref().map_or(Decision::Abort, decision_of);
         let unfinished = match decided {
-            Some(record) => self.carry_out(&gid, &record, participants),
+            Some(record) => self.carry_out(&gid, &record, participants).0,
             None => Vec::new(),
         };
         Ok(Coordinated { gid, decision, refused, unfinished })
@@ -244,20 +290,25 @@ impl<J: Journal> Protocol<J> {
     }
 
     /// Tells participants what is decided, and writes down who has done it. Those who have not, with the
-    /// reason.
+    /// reason; and whether all have done it, so that nothing of it is in the log any more.
     pub(super) fn carry_out(
         &self,
         gid: &str,
         record: &TransactionRecord,
         participants: &[&dyn Participant],
-    ) -> Vec<Unfinished> {
-        let decision = decision_of(record);
+    ) -> (Vec<Unfinished>, bool) {
+        let find = |name: &str| participants.iter().copied().find(|p| p.name() == name);
         let mut left = Vec::new();
         let mut done = BTreeSet::new();
-        for (name, _) in record.participants.iter().filter(|(_, done)| !done) {
-            let told = match participants.iter().find(|p| p.name() == name) {
-                Some(participant) => tell(*participant, gid, decision),
-                None => Err("it is away".to_owned()),
+        let mut as_decided = true;
+        for (name, ack) in &record.participants {
+            let told = match (ack, find(name)) {
+                (AckCode::Acknowledged, _) | (AckCode::WrittenOff, None) => continue,
+                (AckCode::Awaited, None) => Err("it is away".to_owned()),
+                (AckCode::Awaited, Some(one)) => tell(one, gid, decision_of(record)),
+                (AckCode::WrittenOff, Some(one)) => {
+                    tell_late(one, gid, decision_of(record)).map(|did| as_decided &= did)
+                }
             };
             match told {
                 Ok(()) => {
@@ -266,46 +317,61 @@ impl<J: Journal> Protocol<J> {
                 Err(reason) => left.push(unfinished(gid, name, reason)),
             }
         }
-        match self.acknowledge(gid, &done) {
-            Ok(true) => {
-                // All have done it, even if somebody else has seen that first, and had them forget it.
-                left.clear();
-                for (name, _) in &record.participants {
-                    if let Some(p) = participants.iter().find(|p| p.name() == name) {
-                        // What stays remembered is found and forgotten by a later recovery.
-                        let _ = p.forget(gid);
-                    }
-                }
-            }
-            Ok(false) => {}
+        let now = match self.acknowledge(gid, &done, AckCode::Acknowledged) {
+            Ok(now) => now,
             // All is decided and told; that it was told is found out again.
             Err(e) => {
-                let all = record.participants.iter().filter(|(name, _)| done.contains(&**name));
-                left.extend(all.map(|(name, _)| unfinished(gid, name, format!("log: {e}"))));
+                left.extend(done.iter().map(|name| unfinished(gid, name, format!("log: {e}"))));
+                return (left, false);
+            }
+        };
+        if now.is_none() {
+            // All have done it, even if somebody else has seen that first, and had them forget it.
+            left.clear();
+        }
+        // Nobody is told twice who has done it, so it may be forgotten there once nobody is waited for.
+        if now.as_ref().is_none_or(|record| !is_awaited(record)) {
+            let acks = &now.as_ref().unwrap_or(record).participants;
+            let is_done = |ack| now.is_none() || ack == AckCode::Acknowledged;
+            for one in acks.iter().filter(|(_, ack)| is_done(*ack)).filter_map(|(n, _)| find(n)) {
+                // What stays remembered is found and forgotten by a later recovery.
+                let _ = one.forget(gid);
             }
         }
-        left
+        (left, now.is_none() && as_decided)
     }
 
-    /// Writes down who has done what was decided; true once all have.
-    fn acknowledge(&self, gid: &str, done: &BTreeSet<&str>) -> Result<bool> {
-        let left = self.journal.change(gid, &mut |record| {
-            for (name, acknowledged) in &mut record.participants {
-                *acknowledged |= done.contains(name.as_str());
+    /// Writes down what is known of participants; what the log says then, `None` once all have done what
+    /// was decided.
+    fn acknowledge(
+        &self,
+        gid: &str,
+        names: &BTreeSet<&str>,
+        to: AckCode,
+    ) -> Result<Option<TransactionRecord>> {
+        self.journal.change(gid, &mut |record| {
+            for (name, ack) in &mut record.participants {
+                // What was seen to be done stays done.
+                if names.contains(name.as_str()) && *ack != AckCode::Acknowledged {
+                    *ack = to;
+                }
             }
             let now = Phase::from(record.phase);
-            let all = record.participants.iter().all(|(_, acknowledged)| *acknowledged);
+            let all = record.participants.iter().all(|(_, ack)| *ack == AckCode::Acknowledged);
             now.on(Event::AllAcknowledged).filter(|_| all).unwrap_or(now)
-        })?;
-        Ok(left.is_none())
+        })
+    }
+
+    /// One transaction of the log.
+    fn known(&self, gid: &str) -> Result<TransactionRecord> {
+        self.journal.find(gid)?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("no transaction {gid} is pending"))
+                .with_hint("look at the list of those that are")
+        })
     }
 
     pub(super) fn write_off(&self, gid: &str, participant: &str) -> Result<Decision> {
-        let pending = || {
-            Error::new(ErrorKind::NotFound, format!("no transaction {gid} is pending"))
-                .with_hint("look at the list of those that are")
-        };
-        let record = self.journal.find(gid)?.ok_or_else(pending)?;
+        let record = self.known(gid)?;
         if record.phase == PhaseCode::Preparing {
             return Err(Error::new(ErrorKind::Busy, format!("{gid} is not decided yet"))
                 .with_hint("recover first"));
@@ -314,8 +380,51 @@ impl<J: Journal> Protocol<J> {
             let text = format!("{participant} has no part in {gid}");
             return Err(Error::new(ErrorKind::NotFound, text));
         }
-        self.acknowledge(gid, &BTreeSet::from([participant]))?;
-        Ok(decision_of(&record))
+        let decision = decision_of(&record);
+        // What the log does not know has to abort, so only a commit must be kept for one that comes back.
+        let to = match decision {
+            Decision::Commit => AckCode::WrittenOff,
+            Decision::Abort => AckCode::Acknowledged,
+        };
+        self.acknowledge(gid, &BTreeSet::from([participant]), to)?;
+        Ok(decision)
+    }
+
+    pub(super) fn forget(&self, gid: &str) -> Result<()> {
+        self.known(gid)?;
+        let left = self.journal.change(gid, &mut |record| {
+            let now = Phase::from(record.phase);
+            match is_awaited(record) {
+                true => now,
+                false => now.on(Event::AllAcknowledged).unwrap_or(now),
+            }
+        })?;
+        match left {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorKind::Busy, format!("{gid} waits for participants"))
+                .with_hint("recover with them, or write them off")),
+        }
+    }
+}
+
+/// Whether a transaction waits for a participant, or for a decision.
+pub(super) fn is_awaited(record: &TransactionRecord) -> bool {
+    let mut acks = record.participants.iter().map(|(_, ack)| *ack);
+    record.phase == PhaseCode::Preparing || acks.any(|ack| ack == AckCode::Awaited)
+}
+
+/// Tells a participant that was written off, if it still waits for that; whether it has done what was
+/// decided. One that holds nothing was put right by hand, or has lost it: that was accepted.
+fn tell_late(
+    participant: &dyn Participant,
+    gid: &str,
+    decision: Decision,
+) -> std::result::Result<bool, String> {
+    match participant.standing(gid) {
+        Ok(Some(Standing::Prepared)) => tell(participant, gid, decision).map(|()| true),
+        Ok(Some(Standing::Committed)) => Ok(decision == Decision::Commit),
+        Ok(Some(Standing::Aborted) | None) => Ok(decision == Decision::Abort),
+        Err(e) => Err(e.to_string()),
     }
 }
 

@@ -11,7 +11,7 @@ use super::run::Protocol;
 use super::{Decision, Participant, Standing, Vote};
 use crate::clock::SystemClock;
 use crate::error::{ErrorKind, Result};
-use crate::format::prepared::{PhaseCode, TransactionRecord};
+use crate::format::prepared::{AckCode, PhaseCode, TransactionRecord};
 use world::{CHOICES, Choices, Log, Memory, World};
 
 /// A way to end what was left unfinished.
@@ -125,6 +125,52 @@ fn tpc_2_not_found_is_never_taken_for_success() {
 }
 
 #[test]
+fn tpc_f20_one_that_was_written_off_and_comes_back_prepared_is_told_what_was_decided() {
+    CHOICES.set(Choices { calm: true, ..Choices::default() });
+    for phase in [PhaseCode::Committing, PhaseCode::Aborting] {
+        let world = World::new();
+        let gid = world.log.begin(record(phase), &mut |_| {}).expect("a log");
+        for side in [&world.bank, &world.shop] {
+            side.really_prepare(&gid).expect("it is free");
+        }
+        let coordinator = world.coordinator();
+        coordinator.recover(&[&world.bank]).expect("it recovers");
+        let busy = coordinator.forget(&gid).map_err(|e| e.kind());
+        assert_eq!(busy, Err(ErrorKind::Busy), "what is waited for is not forgotten");
+        let decision = coordinator.write_off(&gid, "shop").expect("it is away");
+        assert_eq!(coordinator.pending().ok(), Some(vec![]), "nobody waits for it any more");
+        let kept = coordinator.written_off().expect("a log");
+        let is_kept = kept.iter().any(|one| one.gid == gid);
+        assert_eq!(is_kept, decision == Decision::Commit, "an abort needs no row");
+        let again = coordinator.recover(&[&world.bank]).expect("it recovers");
+        assert_eq!(again, super::Recovery::default(), "it is no news while shop is away");
+        let back = coordinator.recover(&world.all()).expect("it recovers");
+        assert_eq!(back.unfinished, [], "shop does what was decided");
+        assert_eq!(world.fault(Some(decision)).as_deref(), None, "both ended the same way");
+        assert_eq!(coordinator.written_off().ok(), Some(vec![]), "then it is over");
+    }
+}
+
+#[test]
+fn tpc_f20_what_was_written_off_can_be_forgotten_and_is_presumed_aborted_then() {
+    CHOICES.set(Choices { calm: true, ..Choices::default() });
+    let world = World::new();
+    let gid = world.log.begin(record(PhaseCode::Committing), &mut |_| {}).expect("a log");
+    for side in [&world.bank, &world.shop] {
+        side.really_prepare(&gid).expect("it is free");
+    }
+    let coordinator = world.coordinator();
+    coordinator.recover(&[&world.bank]).expect("it recovers");
+    coordinator.write_off(&gid, "shop").expect("it is away");
+    coordinator.forget(&gid).expect("by hand only");
+    assert_eq!(coordinator.written_off().ok(), Some(vec![]), "it is gone");
+    let unknown = coordinator.forget(&gid).map_err(|e| e.kind());
+    assert_eq!(unknown, Err(ErrorKind::NotFound), "a second time there is nothing");
+    let done = coordinator.recover(&world.all()).expect("it recovers");
+    assert_eq!(done.orphans, [(gid, "shop".to_owned())], "as documented");
+}
+
+#[test]
 fn tpc_2_a_transaction_that_is_being_run_is_not_recovered() {
     /// Recovers while it is asked to prepare.
     struct Meddler<'p>(Memory, &'p Protocol<Log>);
@@ -182,6 +228,6 @@ fn tpc_2_names_are_there_and_differ() {
 }
 
 fn record(phase: PhaseCode) -> TransactionRecord {
-    let participants = vec![("bank".to_owned(), false), ("shop".to_owned(), false)];
+    let participants = ["bank", "shop"].map(|name| (name.to_owned(), AckCode::Awaited)).into();
     TransactionRecord { phase, participants, begun: 0, reason: String::new() }
 }

@@ -3,6 +3,7 @@
 mod kill;
 mod outbox;
 mod outbox_model;
+mod outbox_others;
 mod saga;
 mod saga_failures;
 mod saga_model;

@@ -49,8 +49,7 @@ impl Model {
             let due = heads.filter(|(_, message)| self.is_free(message));
             let at = due.min_by_key(|((_, id), _)| *id)?.0;
             let message = &self.waiting[&at];
-            let lapsed = message.wait.is_some_and(|(_, _, claimed)| claimed);
-            if !(lapsed && message.attempts >= ATTEMPTS) {
+            if message.attempts < ATTEMPTS {
                 return Some(at);
             }
             let message = self.waiting.remove(&at).expect("it is there");
@@ -218,14 +217,12 @@ fn play(seed: u64) {
                     .map(|(at, message)| (*at, message.clone()))
                     .collect();
                 let resumed = store.resumed();
-                assert_eq!(resumed.claims + resumed.dead, claimed.len() as u64, "all are told");
+                assert_eq!(resumed.claims, claimed.len() as u64, "all are told");
                 for (at, message) in claimed {
                     model.waiting.remove(&at);
                     let wait = Some((model.now, model.now, false));
                     let message = Message { wait, ..message };
-                    let is_spent = message.attempts >= ATTEMPTS;
-                    let to = if is_spent { &mut model.dead } else { &mut model.waiting };
-                    to.insert(at, message);
+                    model.waiting.insert(at, message);
                 }
             }
             _ => {}

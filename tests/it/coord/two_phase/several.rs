@@ -221,6 +221,29 @@ fn tpc_2_a_commit_names_its_transaction_unless_it_was_given_a_message() {
 }
 
 #[test]
+fn tpc_f20_a_store_that_was_written_off_and_comes_back_prepared_ends_as_the_others_did() {
+    let [mut log, bank, shop] = [(); 3].map(|()| Scratch::new());
+    let coordinator = Coordinator::open(&log);
+    let away = Away::new(put("shop", &shop, "1"));
+    let done = coordinator.run(&[&put("bank", &bank, "1"), &away]).expect("it runs");
+    coordinator.write_off(&done.gid, "shop").expect("it is away for good, it seems");
+    assert_eq!(coordinator.pending().ok(), Some(vec![]), "nobody waits for it");
+    drop(coordinator);
+    log.reopen();
+    let coordinator = Coordinator::open(&log);
+    let kept = coordinator.written_off().expect("the list");
+    assert_eq!(kept[0].participants[1], ("shop".to_owned(), false), "kept, in a new process too");
+    let all: [&dyn Participant; 2] =
+        [&StoreParticipant::new("bank", &bank), &StoreParticipant::new("shop", &shop)];
+    let recovery = coordinator.recover(&all).expect("it recovers");
+    assert_eq!(recovery.committed, [done.gid], "shop is back and does what was decided");
+    assert_eq!(recovery.orphans, [], "it is no orphan");
+    assert_eq!((value(&bank), value(&shop)), (Some("1".into()), Some("1".into())), "equal");
+    assert!(is_clean(&bank) && is_clean(&shop), "nothing is left");
+    assert_eq!(coordinator.written_off().ok(), Some(vec![]), "nor in the log");
+}
+
+#[test]
 fn tpc_2_every_handle_is_the_same_coordinator_and_a_reader_lists() {
     let [log, bank] = [(); 2].map(|()| Scratch::new());
     let (one, two) = (Coordinator::open(&log), Coordinator::open(&log));
