@@ -153,3 +153,28 @@ fn saga_f17_a_decided_step_whose_key_is_held_waits_and_goes_on() {
     store.resume().expect("resume");
     assert_eq!(store.saga("1").expect("it").phase, SagaPhase::Finished, "no pause has doubled");
 }
+
+#[test]
+fn save_2_rolling_back_takes_an_acknowledgement_back() {
+    let (dir, clock) = scratch();
+    let store = open(&options(clock), dir.path());
+    enqueue(&store, &[("a", "1")]);
+    let outbox = store.outbox();
+    let delivery = outbox.claim(None, "w", MINUTE).expect("claim").expect("due");
+    let mut tx = store.begin("main").expect("begin");
+    tx.savepoint("before").expect("set");
+    tx.put("effect", "there").expect("put");
+    outbox.ack_in(&delivery, &mut tx).expect("its own store");
+    tx.rollback_to("before").expect("roll back");
+    tx.put("kept", "1").expect("put");
+    tx.commit(CommitOptions::default()).expect("commit");
+    let main = store.main().expect("main");
+    assert_eq!(
+        (must_get(&main, "effect"), must_get(&main, "kept").is_some()),
+        (None, true),
+        "data"
+    );
+    assert_eq!(waiting(&store, None).len(), 1, "without its effect the message still waits");
+    outbox.ack(&delivery).expect("the claim still counts");
+    assert!(waiting(&store, None).is_empty(), "and now it is delivered");
+}
