@@ -46,6 +46,8 @@ pub enum ErrorKind {
     Halted,
     /// The write failed after it may have become durable; reopen and look.
     OutcomeUnknown,
+    /// The caller stopped the work; the message says what state the data is in.
+    Interrupted,
     /// The operating system refused a read or write; the message says what state the data is in.
     Io,
 }

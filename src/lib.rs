@@ -46,6 +46,7 @@ mod error;
 mod id;
 mod kv;
 mod name;
+mod progress;
 mod sides;
 
 mod format;
@@ -107,6 +108,7 @@ pub use merge::{
     TextMerge, driver_fn, drivers, has_markers, merge_text,
 };
 pub use name::{BranchName, TagName};
+pub use progress::Progress;
 pub use publish::{CommitOptions, Committed};
 pub use refs::{BranchInfo, Operation, TagInfo, TagListOptions, TagOrder};
 pub use sides::{ConflictKind, Resolution, Strategy};

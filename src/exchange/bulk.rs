@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::iter;
 
-use super::meter::Meter;
 use super::sort::{Pair, Sorter, size_of, sort_rows};
 use super::{LoadOptions, Loaded, check_row, spool_failed};
 use crate::error::{ErrorKind, Result};
 use crate::id::Seq;
 use crate::kv::{Batch, KeyRange};
 use crate::name::BranchName;
+use crate::progress::Meter;
 use crate::publish::{CommitOptions, Committed, ImportRefs, ImportSession};
 use crate::store::Store;
 use crate::view::Read;

@@ -9,13 +9,14 @@ use csv::{ByteRecord, QuoteStyle, ReaderBuilder, WriterBuilder};
 use serde_json::{Map, Value};
 
 use super::encoding::{DecodeError, Encoding};
-use super::meter::{Meter, Metered};
+use super::meter::Metered;
 use super::sort::Pair;
 use super::{
     Exported, LoadOptions, Loaded, bulk, check_row, input_failed, line_error, output_failed,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::{KeyRange, show_key};
+use crate::progress::Meter;
 use crate::store::Store;
 use crate::view::Read;
 

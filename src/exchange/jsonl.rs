@@ -7,13 +7,14 @@ use std::rc::Rc;
 use serde::Deserialize;
 
 use super::encoding::Encoding;
-use super::meter::{Meter, Metered};
+use super::meter::Metered;
 use super::sort::Pair;
 use super::{
     Exported, LoadOptions, Loaded, bulk, check_row, input_failed, line_error, output_failed,
 };
 use crate::error::{Error, Result};
 use crate::kv::KeyRange;
+use crate::progress::Meter;
 use crate::store::Store;
 use crate::view::Read;
 

@@ -1,84 +1,8 @@
-//! How far an import or export has come, told to the caller, who may stop it.
+//! Inputs that count what is read from them.
 
 use std::cell::Cell;
-use std::fmt;
 use std::io::{self, BufRead, Read};
-use std::ops::ControlFlow;
 use std::rc::Rc;
-
-use crate::error::{Error, ErrorKind, Result};
-
-/// How far an import or export has come.
-///
-/// # Examples
-/// ```
-/// use std::ops::ControlFlow;
-/// # let dir = tempfile::tempdir()?;
-/// # let store = withy::Store::open(dir.path())?;
-/// let mut calls = 0;
-/// let options = withy::exchange::LoadOptions::default().progress(|so_far| {
-///     calls += 1;
-///     assert!(so_far.items <= 1);
-///     ControlFlow::Continue(())
-/// });
-/// let rows = [Ok((b"pear".to_vec(), b"green".to_vec()))];
-/// withy::exchange::load(&store, "main", rows, options)?;
-/// assert!(calls > 0);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Rows or commits done.
-    pub items: u64,
-    /// Bytes of input read, or of output written.
-    pub bytes: u64,
-}
-
-/// What is called with the progress; `Break` stops the work.
-pub(super) type Callback<'a> = Box<dyn FnMut(Progress) -> ControlFlow<()> + 'a>;
-
-/// Calls the callback now and then.
-#[derive(Default)]
-pub(super) struct Meter<'a> {
-    callback: Option<Callback<'a>>,
-    told: Progress,
-}
-
-impl fmt::Debug for Meter<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Meter").field("told", &self.told).finish_non_exhaustive()
-    }
-}
-
-impl<'a> Meter<'a> {
-    /// Often enough to stop at once, seldom enough to cost nothing.
-    const ITEMS: u64 = 1_000;
-    const BYTES: u64 = 1 << 20;
-
-    pub(super) fn new(callback: Callback<'a>) -> Self {
-        Self { callback: Some(callback), told: Progress::default() }
-    }
-
-    /// Tells the progress if enough was done since the last time.
-    pub(super) fn step(&mut self, items: u64, bytes: u64) -> Result<()> {
-        let enough = items >= self.told.items.saturating_add(Self::ITEMS)
-            || bytes >= self.told.bytes.saturating_add(Self::BYTES);
-        if enough { self.tell(items, bytes) } else { Ok(()) }
-    }
-
-    /// Tells the progress.
-    pub(super) fn tell(&mut self, items: u64, bytes: u64) -> Result<()> {
-        self.told = Progress { items, bytes };
-        match self.callback.as_mut().map(|call| call(self.told)) {
-            Some(ControlFlow::Break(())) => {
-                Err(Error::new(ErrorKind::Io, "interrupted, the store is as it was before")
-                    .because(io::Error::from(io::ErrorKind::Interrupted)))
-            }
-            Some(ControlFlow::Continue(())) | None => Ok(()),
-        }
-    }
-}
 
 /// An input that counts its bytes, and refuses a single record that is absurdly long.
 pub(super) struct Metered<R> {

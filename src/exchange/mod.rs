@@ -41,6 +41,7 @@ use std::ops::ControlFlow;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::{check_key, check_value};
+use crate::progress::Meter;
 use crate::publish::Committed;
 
 mod bulk;
@@ -59,7 +60,8 @@ pub use git::{
     GitExportOptions, GitExported, GitImportOptions, GitImported, GitNotes, export_git, import_git,
 };
 pub use jsonl::{JsonlOptions, export_jsonl, import_jsonl};
-pub use meter::Progress;
+
+pub use crate::progress::Progress;
 
 /// How rows are loaded.
 ///
@@ -76,7 +78,7 @@ pub struct LoadOptions<'a> {
     message: String,
     from: Option<String>,
     memory: usize,
-    meter: meter::Meter<'a>,
+    meter: Meter<'a>,
 }
 
 impl Default for LoadOptions<'_> {
@@ -86,7 +88,7 @@ impl Default for LoadOptions<'_> {
             message: String::new(),
             from: None,
             memory: 64 << 20,
-            meter: meter::Meter::default(),
+            meter: Meter::default(),
         }
     }
 }
@@ -123,7 +125,7 @@ impl<'a> LoadOptions<'a> {
     /// Calls this with the progress now and then; `Break` ends the load, and nothing is written.
     #[must_use]
     pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = meter::Meter::new(Box::new(call));
+        self.meter = Meter::new(Box::new(call));
         self
     }
 }

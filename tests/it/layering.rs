@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules, from the ones that know nothing of others to the face that wires them together.
 const ROWS: [&[&str]; 10] = [
-    &["id", "name", "kv", "error", "clock", "sides", "guide"],
+    &["id", "name", "kv", "error", "clock", "progress", "sides", "guide"],
     &["format"],
     &["engine"],
     &["graph", "refs"],

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::ops::ControlFlow;
 
-use super::super::meter::{Meter, Progress};
+use crate::progress::{Meter, Progress};
 
 /// An output that can be shown in `Debug`.
 pub(super) struct Sink<'a>(pub(super) Box<dyn Write + 'a>);

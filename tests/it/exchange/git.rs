@@ -236,7 +236,7 @@ fn cli_5_an_interrupted_import_leaves_nothing_and_can_be_repeated() {
     let store = Scratch::new();
     let before = state(&store);
     let stop = GitImportOptions::default().progress(|_| ControlFlow::Break(()));
-    let error = must_fail(import_git(&store, ORCHARD, stop), ErrorKind::Io);
+    let error = must_fail(import_git(&store, ORCHARD, stop), ErrorKind::Interrupted);
     assert!(error.to_string().starts_with("interrupted"), "{error}");
     assert_eq!(state(&store), before, "nothing is left");
     let mut told = Vec::new();

@@ -1,0 +1,99 @@
+//! How far long work has come, told to the caller, who may stop it.
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How far long work has come: an import, an export, a check, a collection, a backup.
+///
+/// # Examples
+/// ```
+/// use std::ops::ControlFlow;
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path())?;
+/// let mut calls = 0;
+/// let options = withy::exchange::LoadOptions::default().progress(|so_far| {
+///     calls += 1;
+///     assert!(so_far.items <= 1);
+///     ControlFlow::Continue(())
+/// });
+/// let rows = [Ok((b"pear".to_vec(), b"green".to_vec()))];
+/// withy::exchange::load(&store, "main", rows, options)?;
+/// assert!(calls > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// What is being done, in a word or two; empty for work of one stage.
+    pub stage: &'static str,
+    /// Rows, commits or files done.
+    pub items: u64,
+    /// How many there are in all, where that is known; it may be an estimate.
+    pub total_items: Option<u64>,
+    /// Bytes of input read, or of output written.
+    pub bytes: u64,
+    /// How many there are in all, where that is known.
+    pub total_bytes: Option<u64>,
+}
+
+/// What is called with the progress; `Break` stops the work.
+pub(crate) type Callback<'a> = Box<dyn FnMut(Progress) -> ControlFlow<()> + 'a>;
+
+/// Calls the callback now and then.
+#[derive(Default)]
+pub(crate) struct Meter<'a> {
+    callback: Option<Callback<'a>>,
+    told: Progress,
+}
+
+impl fmt::Debug for Meter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("told", &self.told).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Meter<'a> {
+    /// Often enough to stop at once, seldom enough to cost nothing.
+    const ITEMS: u64 = 1_000;
+    const BYTES: u64 = 1 << 20;
+
+    pub(crate) fn new(callback: Callback<'a>) -> Self {
+        Self { callback: Some(callback), told: Progress::default() }
+    }
+
+    /// Begins a stage of the work, and tells so.
+    pub(crate) fn stage(
+        &mut self,
+        stage: &'static str,
+        total_items: Option<u64>,
+        total_bytes: Option<u64>,
+    ) -> Result<()> {
+        self.told = Progress { stage, total_items, total_bytes, ..Progress::default() };
+        self.tell(0, 0)
+    }
+
+    /// Tells the progress if enough was done since the last time.
+    pub(crate) fn step(&mut self, items: u64, bytes: u64) -> Result<()> {
+        let enough = items >= self.told.items.saturating_add(Self::ITEMS)
+            || bytes >= self.told.bytes.saturating_add(Self::BYTES);
+        if enough { self.tell(items, bytes) } else { Ok(()) }
+    }
+
+    /// Tells the progress.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Interrupted`] if the caller wants no more.
+    pub(crate) fn tell(&mut self, items: u64, bytes: u64) -> Result<()> {
+        (self.told.items, self.told.bytes) = (items, bytes);
+        match self.callback.as_mut().map(|call| call(self.told)) {
+            Some(ControlFlow::Break(())) => {
+                Err(Error::new(ErrorKind::Interrupted, "interrupted, the store is whole")
+                    .because(io::Error::from(io::ErrorKind::Interrupted)))
+            }
+            Some(ControlFlow::Continue(())) | None => Ok(()),
+        }
+    }
+}
