@@ -204,6 +204,18 @@ impl KeyRange {
         self.hi.as_ref().map(Vec::as_slice)
     }
 
+    /// Whether any key in the range may start with these bytes.
+    pub(crate) fn meets_prefix(&self, prefix: &[u8]) -> bool {
+        let both = self.intersect(&Self::prefix(prefix));
+        both.end().is_none_or(|end| both.start() < end)
+    }
+
+    /// Whether every key in the range starts with these bytes.
+    pub(crate) fn is_within_prefix(&self, prefix: &[u8]) -> bool {
+        let above = self.start().starts_with(prefix);
+        above && after_prefix(prefix).is_none_or(|after| self.end().is_some_and(|end| end <= after))
+    }
+
     /// Whether this is every key.
     #[must_use]
     pub fn is_all(&self) -> bool {

@@ -101,6 +101,7 @@ pub use locks::{
     Deadlock, DeadlockWait, HeldLock, Lock, LockKind, LockMark, LockOptions, LockOwner, LockPath,
     LockSession, LockStats,
 };
+pub use maintain::gc::{GcOptions, GcReport, Retention, RetentionRule};
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,
     MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome, MergePlan,

@@ -165,6 +165,27 @@ pub(crate) fn check_label(what: &str, raw: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Invalid, text))
 }
 
+/// Whether a name matches a pattern of `*` and `?`. Linear: on a miss only the last `*` takes more.
+pub(crate) fn matches_glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        if pattern.get(p) == Some(&b'*') {
+            star = Some((p, n));
+            p += 1;
+        } else if pattern.get(p).is_some_and(|c| *c == b'?' || *c == name[n]) {
+            p += 1;
+            n += 1;
+        } else if let Some((at, taken)) = star {
+            star = Some((at, taken + 1));
+            (p, n) = (at + 1, taken + 1);
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +230,28 @@ mod tests {
         assert!(TagName::new("v1.0-rc_2").is_ok(), "a plain tag name is allowed");
         for name in ["v1/0", "", "HEAD", "-v", "a..b", "x.lock"] {
             assert!(TagName::new(name).is_err(), "{name:?} is refused");
+        }
+    }
+
+    #[test]
+    fn patterns_match_as_in_a_shell() {
+        let hits = [
+            ("*", "v1"),
+            ("v?", "v1"),
+            ("v*1", "v1.0.1"),
+            ("", ""),
+            ("*.*", "a.b"),
+            ("a**b", "ab"),
+        ];
+        for (pattern, name) in hits {
+            assert!(matches_glob(pattern.as_bytes(), name.as_bytes()), "{pattern} matches {name}");
+        }
+        for (pattern, name) in [("v?", "v"), ("v", "v1"), ("*1", "v12"), ("", "v"), ("a*b", "abc")]
+        {
+            assert!(
+                !matches_glob(pattern.as_bytes(), name.as_bytes()),
+                "{pattern} does not match {name}"
+            );
         }
     }
 }

@@ -162,16 +162,13 @@ impl Resolver<'_> {
         if time > self.now.max(newest) {
             return Err(absent(format!("{rev}: the time is in the future")));
         }
-        let (mut low, mut high) = (0, head.seq.get());
-        while low < high {
-            let middle = low + (high - low).div_ceil(2);
-            if self.graph.header(Seq::new(middle))?.time <= time.as_millis() {
-                low = middle;
-            } else {
-                high = middle - 1;
-            }
+        let last = self.graph.last_until(time, head.seq)?;
+        let place = self.graph.at_or_before(head.line, last)?;
+        // When commits were made that are gone is not known.
+        match self.graph.find_header(place.seq)? {
+            Some(_) => Ok(place),
+            None => Err(self.graph.is_gone(place.seq)),
         }
-        self.graph.at_or_before(head.line, Seq::new(low))
     }
 }
 

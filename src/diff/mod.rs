@@ -2,14 +2,16 @@
 //!
 //! Where one is on the first parents of the other, the log between them tells the first old and the
 //! last new hash of each key. Else the keys that either side touched since the merge base are compared.
-//! Both cost what was changed, not what is stored.
+//! Both cost what was changed, not what is stored. Where retention has let the commits between go, both
+//! are read whole.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::graph::{Commit, Difference, Graph, Run};
 use crate::id::ValueHash;
-use crate::kv::{ChangeKind, KeyRange};
+use crate::kv::{ChangeKind, Direction, KeyRange};
 use crate::view::{ScanRow, View};
 
 /// Which differences to give, and how much of them.
@@ -115,9 +117,21 @@ pub(crate) fn net_changes(
     to: &View,
     range: &KeyRange,
 ) -> Result<BTreeMap<Vec<u8>, Sides>> {
+    from.check_whole()?;
+    to.check_whole()?;
+    let net = match by_log(from, to, range) {
+        // Both commits are whole, but the way from one to the other is no longer kept.
+        Err(e) if e.kind() == ErrorKind::HistoryGone => by_rows(from, to, range)?,
+        net => net?,
+    };
+    Ok(net.into_iter().filter(|(_, (before, after))| before != after).collect())
+}
+
+/// The keys that commits between two views changed, with the hashes on both sides.
+fn by_log(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
     let graph = from.graph();
     let (a, b) = (from.place(), to.place());
-    let net = if let Some(runs) = graph.first_parents(a, b)? {
+    Ok(if let Some(runs) = graph.first_parents(a, b)? {
         net_along(graph, &runs, range)?
     } else if let Some(runs) = graph.first_parents(b, a)? {
         net_along(graph, &runs, range)?
@@ -136,8 +150,39 @@ pub(crate) fn net_changes(
             }
             None => compare(from, to, &difference, range)?,
         }
-    };
-    Ok(net.into_iter().filter(|(_, (before, after))| before != after).collect())
+    })
+}
+
+/// The keys that differ between two views, found by reading all of both.
+pub(crate) fn by_rows(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
+    let (mut old, mut new) =
+        (from.scanner(range, Direction::Forward), to.scanner(range, Direction::Forward));
+    let (mut left, mut right) = (old.next_row()?, new.next_row()?);
+    let mut net = Net::new();
+    loop {
+        let order = match (&left, &right) {
+            (None, None) => return Ok(net),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+        };
+        let before = left.take_if(|_| order.is_le());
+        let after = right.take_if(|_| order.is_ge());
+        let hash = |row: &Option<(Vec<u8>, ScanRow)>| row.as_ref().map(|(_, row)| row.hash());
+        let sides = match (&before, &after) {
+            (Some((_, a)), Some((_, b))) if a == b => None,
+            _ => Some((hash(&before), hash(&after))),
+        };
+        if before.is_some() {
+            left = old.next_row()?;
+        }
+        if after.is_some() {
+            right = new.next_row()?;
+        }
+        if let (Some(sides), Some((key, _))) = (sides, before.or(after)) {
+            net.insert(key, sides);
+        }
+    }
 }
 
 /// Two sets of changes since the same commit, as the changes from the first side to the second.

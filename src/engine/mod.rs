@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{
-    DB, DBPinnableSlice, DBRawIteratorWithThreadMode, OptimisticTransactionDB, ReadOptions,
-    WriteBatchWithTransaction, WriteOptions,
+    BottommostLevelCompaction, CompactOptions, DB, DBPinnableSlice, DBRawIteratorWithThreadMode,
+    OptimisticTransactionDB, ReadOptions, WriteBatchWithTransaction, WriteOptions,
 };
 
 pub(crate) use bulk::SortedFile;
@@ -183,7 +183,24 @@ impl Engine {
 
     /// An iterator over a range of keys; `upper` is exclusive.
     pub(crate) fn iter(&self, family: Family, lower: &[u8], upper: Option<&[u8]>) -> Rows<'_> {
+        self.iter_with(ReadOptions::default(), family, lower, upper)
+    }
+
+    /// The same, for reading much of a family one time: it leaves the cache as it is.
+    pub(crate) fn iter_once(&self, family: Family, lower: &[u8], upper: Option<&[u8]>) -> Rows<'_> {
         let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_readahead_size(1 << 20);
+        self.iter_with(options, family, lower, upper)
+    }
+
+    fn iter_with(
+        &self,
+        mut options: ReadOptions,
+        family: Family,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+    ) -> Rows<'_> {
         options.set_iterate_lower_bound(lower);
         if let Some(upper) = upper {
             options.set_iterate_upper_bound(upper);
@@ -291,6 +308,32 @@ impl Engine {
         let cf = db.cf_handle(family.name()).expect("every family is opened");
         db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))?;
         db.compact_range_cf(cf, None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    /// Compacts a range of a family, so that what was removed from it leaves the disk.
+    pub(crate) fn reclaim(&self, family: Family, range: (&[u8], Option<&[u8]>)) -> Result<()> {
+        let db = self.writable()?;
+        let cf = db.cf_handle(family.name()).expect("every family is opened");
+        db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))?;
+        // Files of large values are rewritten whatever their age, and whatever is still used of them.
+        let with_garbage = |age: &str, share: &str| {
+            let options = [
+                ("blob_garbage_collection_age_cutoff", age),
+                ("blob_garbage_collection_force_threshold", share),
+            ];
+            db.set_options_cf(cf, &options).map_err(|e| failed("cannot compact the store", e))
+        };
+        if family == Family::Blob {
+            with_garbage("1.0", "0.0")?;
+        }
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        options.set_exclusive_manual_compaction(false);
+        db.compact_range_cf_opt(cf, Some(range.0), range.1, &options);
+        if family == Family::Blob {
+            with_garbage("0.25", "1.0")?;
+        }
         Ok(())
     }
 

@@ -162,16 +162,25 @@ impl Feed {
                 self.first_is_next(seq)?;
                 self.position = seq;
                 let (header, _) = read_first(value)?;
-                if self.options.branch.as_ref().is_none_or(|name| *name == header.branch)
-                    && let Some(event) = self.event(Commit::new(seq, header))?
-                {
-                    self.given += 1;
-                    return Ok(Some(event));
+                if self.options.branch.as_ref().is_none_or(|name| *name == header.branch) {
+                    let event = match self.event(Commit::new(seq, header)) {
+                        // Its record is there for a while longer than its values.
+                        Err(e) if e.kind() == ErrorKind::HistoryGone => return Err(self.gone()?),
+                        event => event?,
+                    };
+                    if let Some(event) = event {
+                        self.given += 1;
+                        return Ok(Some(event));
+                    }
                 }
             }
             rows.next();
         }
-        self.position = self.upto;
+        drop(rows);
+        if self.position < self.upto {
+            // What was committed last may be the first to go.
+            return Err(self.gone()?);
+        }
         Ok(None)
     }
 
@@ -180,12 +189,21 @@ impl Feed {
         if seq == self.position.next() {
             return Ok(());
         }
-        let after = self.position;
-        Err(Error::new(
-            ErrorKind::HistoryGone,
-            format!("the history after position {after} is gone, the first commit kept is {seq}"),
-        )
-        .with_hint(format!("start from a view of commit {seq}, then read the feed after it")))
+        Err(self.gone()?)
+    }
+
+    /// The error that names the first position after which everything is there.
+    fn gone(&self) -> Result<Error> {
+        let (after, start) = (self.position, self.graph.log_start()?);
+        if start <= after {
+            let text = format!("commit {} is missing from the log", after.next());
+            return Ok(Error::new(ErrorKind::Corrupt, text)
+                .with_hint("the store is damaged; run `verify`"));
+        }
+        let text = format!("the history after position {after} is gone; {start} is the first one");
+        Ok(Error::new(ErrorKind::HistoryGone, text).with_hint(format!(
+            "read the branches as they are, at {start} or later, then the feed after that"
+        )))
     }
 
     fn event(&self, commit: Commit) -> Result<Option<FeedEvent>> {
@@ -202,7 +220,7 @@ impl Feed {
         let values = if self.options.names_only {
             vec![None; wanted.len()]
         } else {
-            let view = View::new(&self.graph, self.graph.place(commit.seq)?)?;
+            let view = View::in_part(&self.graph, self.graph.place(commit.seq)?)?;
             let names: Vec<&[u8]> = wanted.iter().map(|change| change.key.as_slice()).collect();
             view.multi_get(&names)?
         };

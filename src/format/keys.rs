@@ -76,6 +76,48 @@ pub(crate) fn history_seq(stored: &[u8]) -> Result<Seq, Corrupt> {
     Ok(Seq::new(u64::MAX - u64::from_be_bytes(*seq)))
 }
 
+/// The line, user key and sequence in a key of family `history`.
+pub(crate) fn history_parts(stored: &[u8]) -> Result<(LineId, Vec<u8>, Seq), Corrupt> {
+    let fault = |at, want| Corrupt { record: "history key", at, want };
+    let seq = history_seq(stored)?;
+    let line = number_at(stored, 0)?;
+    let escaped = stored.get(8..stored.len() - 8).ok_or(fault(8, "key"))?;
+    let mut key = Vec::with_capacity(escaped.len());
+    let mut at = 0;
+    loop {
+        match (escaped.get(at), escaped.get(at + 1)) {
+            (Some(0), Some(0xFF)) => {
+                key.push(0);
+                at += 2;
+            }
+            (Some(0), Some(0)) if at + 2 == escaped.len() => {
+                return Ok((LineId::new(line), key, seq));
+            }
+            (Some(&byte), _) if byte != 0 => {
+                key.push(byte);
+                at += 1;
+            }
+            _ => return Err(fault(8 + at, "end of the key")),
+        }
+    }
+}
+
+/// The sequence of merge details, or the line of a part of a bulk load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Bulk(LineId),
+    Details(Seq),
+}
+
+/// What a key behind all commits of the log belongs to.
+pub(crate) fn behind_log(stored: &[u8]) -> Result<Behind, Corrupt> {
+    if stored.starts_with(&[BULK, BULK]) {
+        Ok(Behind::Details(Seq::new(number_at(stored, 2)?)))
+    } else {
+        Ok(Behind::Bulk(LineId::new(number_at(stored, 1)?)))
+    }
+}
+
 /// `seq, part`
 pub(crate) fn log(seq: Seq, part: u32) -> [u8; 12] {
     let mut out = [0; 12];
@@ -238,6 +280,7 @@ pub(crate) mod kind {
     pub(crate) const INDEX: u8 = b'x';
     pub(crate) const COMMIT_IDS: u8 = b'i';
     pub(crate) const LAYER: u8 = b'y';
+    pub(crate) const GONE: u8 = b'g';
 }
 
 pub(super) fn refs(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -287,6 +330,11 @@ pub(crate) fn layer(top: (LineId, Seq), bottom: LineId) -> Vec<u8> {
     refs(kind::LAYER, &[&be(top.0.get()), &be(top.1.get()), &be(bottom.get())])
 }
 
+/// `g, line`: what is gone of a line.
+pub(crate) fn gone(line: LineId) -> Vec<u8> {
+    refs(kind::GONE, &[&be(line.get())])
+}
+
 /// The name in a branch or tag key.
 pub(crate) fn name_of(stored: &[u8]) -> Result<&str, Corrupt> {
     let name = stored.get(1..).unwrap_or_default();
@@ -334,6 +382,19 @@ mod tests {
         assert!(stored.is_sorted(), "stored order is line, key, newest first");
         stored.dedup();
         assert_eq!(stored.len(), 3 * keys.len() * 5, "no two versions share a key");
+    }
+
+    #[test]
+    fn the_parts_of_a_history_key_come_back() {
+        for key in [&b"a"[..], b"", b"\0", b"\0\0", b"\0\xFF\0", b"a\xFF\0b", b"\xFF\xFF"] {
+            let stored = history(LineId::new(7), key, Seq::new(9));
+            let parts = history_parts(&stored);
+            assert_eq!(parts, Ok((LineId::new(7), key.to_vec(), Seq::new(9))), "{key:?}");
+            for cut in 0..stored.len() {
+                assert!(history_parts(&stored[..cut]).is_err(), "{key:?} cut at {cut}");
+            }
+        }
+        assert!(history_parts(&[0; 30]).is_err(), "the key ends before its end");
     }
 
     #[test]

@@ -161,6 +161,13 @@ pub(crate) enum PreparedPart<'k> {
     Message(u64),
 }
 
+/// Whether a key of a part, whatever its transaction, is that of a key it writes.
+pub(crate) fn is_write(stored: &[u8]) -> bool {
+    // A gid holds no `00`.
+    let end = stored.iter().position(|byte| *byte == 0);
+    end.and_then(|end| stored.get(end + 1)) == Some(&part::WRITE)
+}
+
 /// Tags of [`PreparedPart`].
 mod part {
     pub(super) const WRITE: u8 = 1;

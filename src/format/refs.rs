@@ -132,6 +132,29 @@ pub(crate) struct ImportRecord {
     pub(crate) first_seq: u64,
 }
 
+/// What is gone of a line, because nothing needs it any more.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub(crate) struct GoneRecord {
+    /// By prefix of keys, sorted: commits below the sequence are gone as to keys that start so, unless
+    /// a longer prefix says otherwise.
+    pub(crate) floors: Vec<(Vec<u8>, u64)>,
+    /// Commits below the floors that are whole nevertheless, sorted.
+    pub(crate) kept: Vec<u64>,
+    /// Commits above this one are gone too; none: it grows.
+    pub(crate) top: Option<u64>,
+    /// All of it is gone, and is being removed.
+    pub(crate) dead: bool,
+}
+
+/// How far a collection of what is gone has come.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct CollectRecord {
+    /// What is being done, see `maintain::gc`.
+    pub(crate) phase: u8,
+    /// Everything up to this key is done.
+    pub(crate) at: Vec<u8>,
+}
+
 /// Names of the rows of family `meta`.
 pub(crate) mod meta {
     pub(crate) const FORMAT: &[u8] = b"format";
@@ -142,6 +165,12 @@ pub(crate) mod meta {
     pub(crate) const MERGE_RULES: &[u8] = b"merge-rules";
     /// The first fencing number of locks that is not reserved.
     pub(crate) const LOCK_FENCES: &[u8] = b"lock-fences";
+    /// The newest commit that is gone: above it the log has no gap.
+    pub(crate) const LOG_START: &[u8] = b"log-start";
+    /// A collection that is under way.
+    pub(crate) const COLLECT: &[u8] = b"collect";
+    /// The newest operation that is gone.
+    pub(crate) const OPS_START: &[u8] = b"ops-start";
     /// Prefix of the read layers that are being written.
     pub(crate) const UNFINISHED: &[u8] = b"unfinished/";
     /// Prefix of the settings.

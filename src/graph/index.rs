@@ -73,6 +73,11 @@ impl Tail {
         self.bytes += bytes;
     }
 
+    /// Forgets the commits of a line.
+    pub(super) fn forget(&mut self, line: LineId) {
+        self.lines.remove(&line);
+    }
+
     fn is_full(&self) -> bool {
         self.ids.len() >= BLOCK_COMMITS || self.bytes >= BLOCK_BYTES
     }
@@ -86,6 +91,17 @@ impl Graph {
         if !tail.is_full() {
             return Ok(false);
         }
+        self.write_blocks(&tail, set)?;
+        Ok(true)
+    }
+
+    /// The same, whether they are due or not: what is gone from the log must be known to its line.
+    pub(crate) fn write_all_blocks(&self, set: &mut WriteSet) -> Result<()> {
+        let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
+        if tail.ids.is_empty() { Ok(()) } else { self.write_blocks(&tail, set) }
+    }
+
+    fn write_blocks(&self, tail: &Tail, set: &mut WriteSet) -> Result<()> {
         for (&line, seqs) in &tail.lines {
             let mut before =
                 self.blocks(line, Seq::MAX)?.map_or(0, |b| b.before + b.seqs.len() as u64);
@@ -106,7 +122,7 @@ impl Graph {
             self.engine.put(set, Family::Refs, &keys::commit_ids(last), &stored);
         }
         self.engine.put(set, Family::Meta, meta::INDEXED, &record::encode(&tail.latest.get()));
-        Ok(true)
+        Ok(())
     }
 
     /// Says that the blocks of [`write_due_blocks`](Self::write_due_blocks) are written.
@@ -119,7 +135,7 @@ impl Graph {
     }
 
     /// The newest commit of a line at or before a sequence, without looking at its fork.
-    pub(super) fn on_line(&self, line: LineId, seq: Seq) -> Result<Option<Seq>> {
+    pub(crate) fn on_line(&self, line: LineId, seq: Seq) -> Result<Option<Seq>> {
         if line == LineId::ROOT && seq == Seq::ROOT {
             return Ok(Some(Seq::ROOT));
         }
@@ -302,7 +318,9 @@ impl Graph {
         found.dedup();
         let mut out = Vec::new();
         for seq in found {
-            if self.header(seq)?.commit_id().to_string().starts_with(digits) {
+            // Its id may be in the index for longer than the commit is kept.
+            let header = self.find_header(seq)?;
+            if header.is_some_and(|h| h.commit_id().to_string().starts_with(digits)) {
                 out.push(seq);
             }
             if out.len() == 2 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Commit, Graph};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::Seq;
 use crate::kv::KeyRange;
 
@@ -72,7 +72,11 @@ impl Log {
     fn step(&mut self) -> Result<Option<Commit>> {
         while self.filter.limit.is_none_or(|limit| self.shown < limit) {
             let Some(seq) = self.next.pop_last() else { break };
-            let commit = self.graph.commit(seq)?;
+            // What retention has let go ends the way there.
+            let commit = match self.graph.commit(seq) {
+                Err(e) if e.kind() == ErrorKind::HistoryGone => continue,
+                found => found?,
+            };
             let followed = if self.filter.first_parent { 1 } else { usize::MAX };
             self.next.extend(commit.parents.iter().take(followed).map(|parent| parent.seq));
             if self.admits(&commit)? {

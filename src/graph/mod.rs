@@ -4,6 +4,7 @@
 //! why every walk here hops from fork to fork and from merge to merge, never commit by commit.
 
 mod commit;
+mod gone;
 mod index;
 mod log;
 mod walk;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use commit::{Commit, CommitChange, CommitRef, Origin};
+pub(crate) use gone::{Gone, Keep, Missing, Reader, Readers};
 pub(crate) use index::Tail;
 pub use log::Log;
 pub(crate) use log::LogFilter;
@@ -81,6 +83,7 @@ pub(crate) struct Graph {
     heads: Cache<Head>,
     tail: RwLock<Tail>,
     plain: RwLock<PlainLines>,
+    kept: gone::Kept,
 }
 
 /// Lines that are known to have no merge on them: most have none, and walks ask all the time.
@@ -104,7 +107,8 @@ impl Graph {
     pub(crate) fn open(engine: Arc<Engine>) -> Result<Self> {
         let tail = RwLock::new(Tail::load(&engine)?);
         let (lines, heads) = (Cache::default(), Cache::default());
-        Ok(Self { engine, lines, heads, tail, plain: RwLock::default() })
+        let kept = gone::Kept::load(&engine)?;
+        Ok(Self { engine, lines, heads, tail, plain: RwLock::default(), kept })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -258,11 +262,25 @@ impl Graph {
 
     /// A commit's header.
     pub(crate) fn header(&self, seq: Seq) -> Result<Header> {
-        let row = self
-            .engine
-            .get(Family::Log, &keys::log(seq, 0))?
-            .ok_or_else(|| missing("commit", seq.get()))?;
-        Ok(read_first(&row)?.0)
+        match self.find_header(seq)? {
+            Some(header) => Ok(header),
+            None => Err(self.no_commit(seq)),
+        }
+    }
+
+    /// A commit's header; `None` if there is none.
+    pub(crate) fn find_header(&self, seq: Seq) -> Result<Option<Header>> {
+        let row = self.engine.get(Family::Log, &keys::log(seq, 0))?;
+        Ok(row.map(|row| read_first(&row).map(|(header, _)| header)).transpose()?)
+    }
+
+    /// The error for a commit that is not in the log: it was let go, or the store is damaged.
+    fn no_commit(&self, seq: Seq) -> Error {
+        match self.log_start() {
+            Ok(start) if seq <= start => self.is_gone(seq),
+            Ok(_) => missing("commit", seq.get()),
+            Err(e) => e,
+        }
     }
 
     /// A commit as the public sees it.
@@ -285,7 +303,7 @@ impl Graph {
             let wanted = keys::log(seq, 0);
             let mut steps = 0;
             loop {
-                let (key, value) = rows.current()?.ok_or_else(|| missing("commit", seq.get()))?;
+                let (key, value) = rows.current()?.ok_or_else(|| self.no_commit(seq))?;
                 if key == wanted {
                     out.push(Commit::new(seq, read_first(value)?.0));
                     break;
@@ -294,7 +312,7 @@ impl Graph {
                     rows.seek(&wanted);
                     let found = rows.current()?.is_some_and(|(key, _)| key == wanted);
                     if !found {
-                        return Err(missing("commit", seq.get()));
+                        return Err(self.no_commit(seq));
                     }
                 } else {
                     rows.prev();
@@ -317,15 +335,13 @@ impl Graph {
         header: impl FnOnce(Header),
         mut each: impl FnMut(Change),
     ) -> Result<()> {
-        let row = self
-            .engine
-            .get(Family::Log, &keys::log(seq, 0))?
-            .ok_or_else(|| missing("commit", seq.get()))?;
+        let row =
+            self.engine.get(Family::Log, &keys::log(seq, 0))?.ok_or_else(|| self.no_commit(seq))?;
         let (read, changes) = read_first(&row)?;
         read_changes(changes, &mut each)?;
         let (at, line) = (read.changes_at, LineId::new(read.line));
         header(read);
-        match at.parts() {
+        let visited = match at.parts() {
             (false, 0) => Ok(()),
             (false, further) => {
                 self.visit_parts(&keys::log(seq, 1), &keys::log(seq.next(), 0), further, &mut each)
@@ -336,6 +352,11 @@ impl Graph {
                 parts,
                 &mut each,
             ),
+        };
+        match self.gone(line) {
+            // Its parts may be on their way out.
+            Some(gone) if visited.is_err() && !gone.has(seq) => Err(self.is_gone(seq)),
+            _ => visited,
         }
     }
 

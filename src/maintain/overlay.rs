@@ -49,6 +49,7 @@ impl Drop for Overlays {
 /// Merges the layers below a line until few are left.
 pub(crate) fn compact(publisher: &Publisher, line: LineId) -> Result<()> {
     loop {
+        let _upkeep = publisher.upkeep();
         let old = Arc::clone(&publisher.graph().line(line)?.layers);
         if old.len() <= MAX_LAYERS {
             return Ok(());

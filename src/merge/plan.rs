@@ -12,7 +12,7 @@ use super::conflict::{Conflict, ConflictSide, Settled, SettledBy};
 use super::driver::DriverInput;
 use super::options::Policy;
 use crate::diff::{Net, Sides as NetSides, net_along, net_changes};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::graph::{Difference, Graph, Place};
 use crate::id::{Seq, ValueHash};
 use crate::kv::KeyRange;
@@ -90,17 +90,33 @@ impl<'g> Planner<'g> {
         let target = Target { place: ours, own: None };
         if let [base] = difference.bases.as_slice() {
             let changes = match self.graph.first_parents(*base, theirs)? {
-                Some(runs) => net_along(self.graph, &runs, &KeyRange::all())?,
+                Some(runs) => net_along(self.graph, &runs, &KeyRange::all()),
                 None => {
                     let mut touched = BTreeSet::new();
-                    self.touched(&difference.only_second, &mut touched)?;
-                    self.net(touched, *base, theirs)?
+                    self.touched(&difference.only_second, &mut touched)
+                        .and_then(|()| self.net(touched, *base, theirs))
                 }
+            };
+            let changes = match changes {
+                // The way from the base is no longer kept: what differs is found by reading all.
+                Err(e) if e.kind() == ErrorKind::HistoryGone => self.changes(*base, theirs)?,
+                changes => changes?,
             };
             return self.apply(changes, *base, theirs, target, Some(difference));
         }
         let mut bases = difference.bases.clone();
         bases.sort_unstable_by_key(|place| place.seq);
+        let touched = match self.touched_since(&bases, difference) {
+            Err(e) if e.kind() == ErrorKind::HistoryGone => {
+                self.differing_from(&bases, [ours, theirs])?
+            }
+            touched => touched?,
+        };
+        self.merge_over(touched, &bases, theirs, target)
+    }
+
+    /// The keys that either side changed or decided since several bases.
+    fn touched_since(&self, bases: &[Place], difference: &Difference) -> Result<BTreeSet<Vec<u8>>> {
         let mut touched = BTreeSet::new();
         self.touched(&difference.only_second, &mut touched)?;
         self.touched(&difference.only_first, &mut touched)?;
@@ -112,7 +128,17 @@ impl<'g> Planner<'g> {
                 self.touched(&between.only_second, &mut touched)?;
             }
         }
-        self.merge_over(touched, &bases, theirs, target)
+        Ok(touched)
+    }
+
+    /// The keys in which the sides and the bases are not all alike, found by reading all of them.
+    fn differing_from(&mut self, bases: &[Place], sides: [Place; 2]) -> Result<BTreeSet<Vec<u8>>> {
+        let mut out = BTreeSet::new();
+        let Some((&first, others)) = bases.split_first() else { return Ok(out) };
+        for &place in others.iter().chain(&sides) {
+            out.extend(self.changes(first, place)?.into_keys());
+        }
+        Ok(out)
     }
 
     /// Adds the keys that the commits of these runs changed or decided.
@@ -228,7 +254,7 @@ impl<'g> Planner<'g> {
         let mut out = BTreeMap::new();
         for seq in commits.into_iter().rev() {
             let mut seen = 0;
-            self.graph.visit(
+            let visited = self.graph.visit(
                 seq,
                 |_| {},
                 |change| {
@@ -239,7 +265,11 @@ impl<'g> Planner<'g> {
                         out.entry(change.key).or_insert(after);
                     }
                 },
-            )?;
+            );
+            match visited {
+                Err(e) if e.kind() == ErrorKind::HistoryGone => return Ok(None),
+                visited => visited?,
+            }
             left = left.saturating_sub(seen);
             if left == 0 {
                 return Ok(None);

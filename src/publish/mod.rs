@@ -5,6 +5,7 @@
 
 mod build;
 mod bulk;
+mod collect;
 mod commit;
 mod conflict;
 mod counters;
@@ -28,6 +29,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(crate) use build::Details;
+pub(crate) use collect::LettingGo;
 pub(crate) use counters::Timer;
 pub(crate) use import::{ImportRefs, ImportSession, ImportedTag, NewCommit};
 pub(crate) use init::{create, drop_unfinished, recover, remove_leftovers};
@@ -98,6 +100,7 @@ pub(crate) struct Publisher {
     waiting: AtomicUsize,
     /// New lines with more layers than reads should fall through.
     deep: layers::DeepLines,
+    upkeep: Mutex<()>,
     counters: counters::Counters,
 }
 
@@ -132,6 +135,7 @@ impl Publisher {
             news: (Mutex::new(()), Condvar::new()),
             waiting: AtomicUsize::new(0),
             deep: layers::DeepLines::default(),
+            upkeep: Mutex::default(),
             counters: counters::Counters::default(),
         })
     }
@@ -262,6 +266,7 @@ impl Publisher {
     fn write_line(&self, set: &mut WriteSet, line: LineId, fork: Place) -> Result<()> {
         use crate::format::refs::{At, LineRecord, pin};
         use crate::format::{Family, record};
+        self.graph.check_whole(fork)?;
         let rows = self.graph.header(fork.seq)?.rows;
         let layers = crate::view::layers_at(&self.graph, fork, rows)?;
         let stored = LineRecord {

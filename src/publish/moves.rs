@@ -210,6 +210,7 @@ impl<'p> MovePlan<'p> {
             Some(record) => {
                 check_text("description", &record.description, MAX_MESSAGE_LEN)?;
                 check_text("creator", &record.creator, MAX_AUTHOR_LEN)?;
+                self.publisher.graph.check_whole(record.at.into())?;
                 engine.put(&mut self.set, Family::Refs, &key, &record::encode(record));
                 let pin = keys::pin(Seq::new(record.at.seq), pin::TAG, owner);
                 engine.put(&mut self.set, Family::Refs, &pin, &[]);

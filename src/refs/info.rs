@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::id::{CommitId, OpId, Seq};
-use crate::name::{BranchName, TagName};
+use crate::name::{BranchName, TagName, matches_glob};
 
 /// What is known of a branch.
 ///
@@ -150,27 +150,6 @@ impl TagListOptions {
     }
 }
 
-/// Whether a name matches a pattern of `*` and `?`. Linear: on a miss only the last `*` takes more.
-fn matches_glob(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p, n));
-            p += 1;
-        } else if pattern.get(p).is_some_and(|c| *c == b'?' || *c == name[n]) {
-            p += 1;
-            n += 1;
-        } else if let Some((at, taken)) = star {
-            star = Some((at, taken + 1));
-            (p, n) = (at + 1, taken + 1);
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
-}
-
 /// One entry of the operation log.
 ///
 /// # Examples
@@ -192,31 +171,4 @@ pub struct Operation {
     pub author: String,
     /// What was done, such as `create branch topic`.
     pub what: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches_glob;
-
-    #[test]
-    fn patterns_match_as_in_a_shell() {
-        let hits = [
-            ("*", "v1"),
-            ("v?", "v1"),
-            ("v*1", "v1.0.1"),
-            ("", ""),
-            ("*.*", "a.b"),
-            ("a**b", "ab"),
-        ];
-        for (pattern, name) in hits {
-            assert!(matches_glob(pattern.as_bytes(), name.as_bytes()), "{pattern} matches {name}");
-        }
-        for (pattern, name) in [("v?", "v"), ("v", "v1"), ("*1", "v12"), ("", "v"), ("a*b", "abc")]
-        {
-            assert!(
-                !matches_glob(pattern.as_bytes(), name.as_bytes()),
-                "{pattern} does not match {name}"
-            );
-        }
-    }
 }

@@ -8,7 +8,7 @@ use super::{Operation, Refs};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::format::commit::{Header, read_first};
-use crate::format::refs::{OpAt, OpKind, OperationRecord};
+use crate::format::refs::{OpAt, OpKind, OperationRecord, meta};
 use crate::format::{Family, keys, record};
 use crate::id::{OpId, Seq};
 
@@ -32,7 +32,15 @@ pub(crate) enum Entry {
 
 impl Refs {
     /// The operation with this id.
+    ///
+    /// `None` also if it is no longer kept.
     pub(crate) fn operation(&self, id: OpId) -> Result<Option<Entry>> {
+        if let Some(row) = self.engine.get(Family::Meta, meta::OPS_START)? {
+            let (seq, step) = record::decode("start of the operation log", &row)?;
+            if id <= (OpId { seq: Seq::new(seq), step }) {
+                return Ok(None);
+            }
+        }
         if id.step == 0 {
             let row = self.engine.get(Family::Log, &keys::log(id.seq, 0))?;
             return Ok(row

@@ -4,13 +4,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Store;
 use crate::error::Result;
-use crate::graph::{Commit, Place};
+use crate::graph::{Commit, Place, Reader};
 use crate::id::{LineId, Seq};
 use crate::kv::{Batch, Direction, KeyRange};
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, Committed, Part};
 use crate::txn::Txn;
-use crate::view::{Layers, Read, Scan, View, get, head_of, layers_at};
+use crate::view::{Layers, Read, Scan, Scanner, View, get, head_of, layers_at};
 
 /// A branch by its name. Reads see its head at that moment; [`view`](Self::view) holds it still.
 ///
@@ -143,20 +143,26 @@ fn newest_layers(store: &Store, name: &BranchName) -> Result<Layers> {
 
 impl Read for Branch {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.with_layers(|layers| get(self.store.engine(), layers, key))
+        loop {
+            let plans = self.store.graph().plans();
+            let value = self.with_layers(|layers| get(self.store.engine(), layers, key));
+            // What it was read through may have been let go meanwhile.
+            if self.store.graph().plans() == plans {
+                return value;
+            }
+        }
     }
 
     /// The scan shows the branch as of the moment it is begun.
     fn scan(&self, range: &KeyRange, direction: Direction) -> Result<Scan<'_>> {
-        let line = LineId::new(self.store.refs().branch(self.name.as_str())?.line);
-        let (_, layers) = head_of(self.store.graph(), line)?;
-        Ok(Scan::new(crate::view::Scanner::new(
-            self.store.engine(),
-            &layers,
-            range,
-            direction,
-            None,
-        )))
+        let find = || {
+            let line = LineId::new(self.store.refs().branch(self.name.as_str())?.line);
+            let (place, layers) = head_of(self.store.graph(), line)?;
+            Ok((Reader { place, layers: Arc::clone(&layers), since: None }, layers))
+        };
+        let (keep, layers) = self.store.graph().keep(find)?;
+        let scanner = Scanner::new(self.store.engine(), &layers, range, direction, None);
+        Ok(Scan::keeping(scanner, keep))
     }
 
     fn multi_get(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {

@@ -8,7 +8,7 @@ use crate::feed::{Feed, FeedOptions, Subscription};
 use crate::graph::{Commit, CommitChange, Log, LogFilter};
 use crate::id::Seq;
 use crate::kv::{KeyRange, check_key};
-use crate::view::{History, versions};
+use crate::view::History;
 
 /// Which commits a log shows.
 ///
@@ -106,7 +106,7 @@ impl Store {
     pub fn history(&self, rev: &str, key: &[u8]) -> Result<History> {
         check_key(key)?;
         let place = self.resolve(rev)?;
-        Ok(History::new(self.graph().clone(), versions(self.graph(), place, key)?))
+        History::new(self.graph(), place, key)
     }
 
     /// The net differences from one rev to another, in key order. Cost: the changes on the way, not

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::refs::meta;
 use crate::format::{Family, record};
 use crate::kv::Durability;
+use crate::maintain::gc::{Retention, parse_age};
 
 /// A setting that a store can hold.
 ///
@@ -36,11 +37,20 @@ pub enum Setting {
     MaxTransactionBytes,
     /// `transaction-time`: a transaction must commit within this many milliseconds.
     TransactionTime,
+    /// `retention`: how much of their past branches keep, see [`Retention`].
+    Retention,
+    /// `undo-age`: operations younger than this can be undone, such as `30d`; older ones only until the
+    /// next [`gc`](Store::gc).
+    UndoAge,
+    /// `max-tags`: [`gc`](Store::gc) deletes the oldest tags while there are more than this.
+    MaxTags,
+    /// `keep-tags`: so many of the newest tags it never deletes.
+    KeepTags,
 }
 
 impl Setting {
     /// All settings, by name.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Author,
         Self::Durability,
         Self::MaxBranches,
@@ -48,6 +58,10 @@ impl Setting {
         Self::MaxOperations,
         Self::MaxTransactionBytes,
         Self::TransactionTime,
+        Self::Retention,
+        Self::UndoAge,
+        Self::MaxTags,
+        Self::KeepTags,
     ];
 
     /// Its name.
@@ -61,6 +75,10 @@ impl Setting {
             Self::MaxOperations => "max-operations",
             Self::MaxTransactionBytes => "max-transaction-bytes",
             Self::TransactionTime => "transaction-time",
+            Self::Retention => "retention",
+            Self::UndoAge => "undo-age",
+            Self::MaxTags => "max-tags",
+            Self::KeepTags => "keep-tags",
         }
     }
 
@@ -74,7 +92,11 @@ impl Setting {
             | Self::MaxTransactions
             | Self::MaxOperations
             | Self::MaxTransactionBytes
-            | Self::TransactionTime => "unlimited",
+            | Self::TransactionTime
+            | Self::MaxTags => "unlimited",
+            Self::Retention => "forever",
+            Self::UndoAge => "30d",
+            Self::KeepTags => "0",
         }
     }
 
@@ -84,14 +106,16 @@ impl Setting {
             Self::Durability if !matches!(value, "sync" | "buffered") => {
                 Some("use sync or buffered")
             }
+            Self::Retention => return value.parse::<Retention>().map(|_| ()),
+            Self::UndoAge => return parse_age(value).map(|_| ()),
             Self::Author | Self::Durability => None,
             Self::MaxBranches
             | Self::MaxTransactions
             | Self::MaxOperations
             | Self::MaxTransactionBytes
-            | Self::TransactionTime => {
-                value.parse::<u64>().is_err().then_some("use a whole number")
-            }
+            | Self::TransactionTime
+            | Self::MaxTags
+            | Self::KeepTags => value.parse::<u64>().is_err().then_some("use a whole number"),
         };
         match fault {
             None => Ok(()),

@@ -3,6 +3,7 @@
 mod branch;
 mod commits;
 mod config;
+mod gc;
 mod locks;
 mod merge;
 mod open;
@@ -188,7 +189,8 @@ impl Store {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the rev names no commit, [`Invalid`](ErrorKind::Invalid)
-    /// if it is none or ambiguous.
+    /// if it is none or ambiguous; [`HistoryGone`](ErrorKind::HistoryGone) if retention has let the
+    /// commit go. If only keys of some prefixes are gone, to read those gives that error.
     ///
     /// # Examples
     /// ```
@@ -202,7 +204,7 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn view(&self, rev: &str) -> Result<View> {
-        View::new(self.graph(), self.resolve(rev)?)
+        View::in_part(self.graph(), self.resolve(rev)?)
     }
 
     /// Begins a transaction on a branch, at level [`Isolation::Snapshot`](crate::Isolation::Snapshot).

@@ -8,7 +8,7 @@ use super::reads::ReadLog;
 use crate::engine::{Engine, Transaction};
 use crate::error::Result;
 use crate::format::{Family, keys};
-use crate::graph::{Graph, Place};
+use crate::graph::{Graph, Keep, Place, Reader};
 use crate::id::{LineId, Seq};
 use crate::kv::{Direction, KeyRange, Write};
 use crate::name::BranchName;
@@ -33,6 +33,8 @@ pub(super) struct Buffer {
     pub(super) line: LineId,
     pub(super) at: Place,
     layers: Layers,
+    /// What it reads, and what came after, is not let go while it is open.
+    _keep: Keep,
     pub(super) own: Own,
     pub(super) tracked: BTreeMap<Vec<u8>, Tracked>,
     /// At level `Serializable`: what was read.
@@ -45,7 +47,7 @@ impl Buffer {
     pub(super) fn new(
         branch: BranchName,
         (line, at): (LineId, Place),
-        layers: Layers,
+        (keep, layers): (Keep, Layers),
         isolation: Isolation,
     ) -> Self {
         let serializable = isolation == Isolation::Serializable;
@@ -54,6 +56,7 @@ impl Buffer {
             line,
             at,
             layers,
+            _keep: keep,
             own: Own::new(),
             tracked: BTreeMap::new(),
             reads: serializable.then(Box::default),
@@ -298,16 +301,22 @@ pub(super) fn open_buffer(
     isolation: Isolation,
 ) -> Result<Option<Buffer>> {
     let graph = publisher.graph();
-    let line = LineId::new(publisher.refs().branch(branch.as_str())?.line);
-    let (mut at, mut layers) = head_of(graph, line)?;
-    if at.seq > began && isolation != Isolation::ReadCommitted {
-        // A commit came since.
-        if graph.line(line)?.fork.is_some_and(|fork| fork.seq > began) {
-            return Ok(None);
+    let find = || {
+        let line = LineId::new(publisher.refs().branch(branch.as_str())?.line);
+        let (mut at, mut layers) = head_of(graph, line)?;
+        let mut is_later = false;
+        if at.seq > began && isolation != Isolation::ReadCommitted {
+            // A commit came since.
+            is_later = graph.line(line)?.fork.is_some_and(|fork| fork.seq > began);
+            at = graph.at_or_before(line, began)?;
+            let rows = if at.line == line { graph.header(at.seq)?.rows } else { 0 };
+            layers = layers_at(graph, Place { line, seq: at.seq }, rows)?;
         }
-        at = graph.at_or_before(line, began)?;
-        let rows = if at.line == line { graph.header(at.seq)?.rows } else { 0 };
-        layers = layers_at(graph, Place { line, seq: at.seq }, rows)?;
-    }
-    Ok(Some(Buffer::new(branch.clone(), (line, at), layers, isolation)))
+        let reader = Reader { place: at, layers: Layers::clone(&layers), since: Some(began) };
+        Ok((reader, (!is_later).then_some((line, at, layers))))
+    };
+    let (keep, found) = graph.keep(find)?;
+    let buffer =
+        |(line, at, layers)| Buffer::new(branch.clone(), (line, at), (keep, layers), isolation);
+    Ok(found.map(buffer))
 }

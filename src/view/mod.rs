@@ -13,7 +13,6 @@ mod scan;
 use std::sync::Arc;
 
 pub(crate) use finder::Finder;
-pub(crate) use history::versions;
 pub use history::{History, Version};
 pub(crate) use layers::{Layers, head_of, layers_at};
 pub use read::Read;
@@ -25,7 +24,7 @@ use crate::engine::{Engine, Slice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::row::{Cell, read_head, read_history};
 use crate::format::{Family, keys};
-use crate::graph::{Commit, Graph, Place};
+use crate::graph::{Commit, Graph, Keep, Missing, Place, Reader};
 use crate::id::{Fingerprint, LineId, Seq, ValueHash};
 use crate::kv::{Direction, KeyRange};
 
@@ -193,15 +192,51 @@ pub struct View {
     layers: Layers,
     place: Place,
     commit: Arc<Commit>,
+    /// Keys that retention has let go.
+    missing: Arc<Missing>,
+    _keep: Arc<Keep>,
 }
 
 impl View {
-    /// The view as of a commit.
+    /// The view as of a commit, which must be whole.
+    ///
+    /// # Errors
+    /// [`ErrorKind::HistoryGone`] if it is gone, or a part of it is.
     pub(crate) fn new(graph: &Arc<Graph>, place: Place) -> Result<Self> {
-        let header = graph.header(place.seq)?;
-        let layers = layers_at(graph, place, header.rows)?;
+        let view = Self::in_part(graph, place)?;
+        if !view.missing.is_empty() {
+            graph.check_whole(place)?;
+        }
+        Ok(view)
+    }
+
+    /// The view as of a commit of which a part may be gone; to read such a key is an error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::HistoryGone`] if it is gone.
+    pub(crate) fn in_part(graph: &Arc<Graph>, place: Place) -> Result<Self> {
+        let find = || {
+            let header = graph.header(place.seq)?;
+            let layers = layers_at(graph, place, header.rows)?;
+            let reader = Reader { place, layers: Arc::clone(&layers), since: None };
+            Ok((reader, (header, layers)))
+        };
+        let (keep, (header, layers)) = graph.keep(find)?;
+        let missing = graph.gone(place.line).map(|gone| gone.missing(place.seq));
         let commit = Arc::new(Commit::new(place.seq, header));
-        Ok(Self { graph: Arc::clone(graph), layers, place, commit })
+        Ok(Self {
+            graph: Arc::clone(graph),
+            layers,
+            place,
+            commit,
+            missing: Arc::new(missing.unwrap_or_default()),
+            _keep: Arc::new(keep),
+        })
+    }
+
+    /// Refuses if any part of it is gone.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        if self.missing.is_empty() { Ok(()) } else { self.graph.check_whole(self.place) }
     }
 
     /// The commit whose data this is.
@@ -233,6 +268,7 @@ impl View {
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] if the store cannot be read.
     pub fn hash(&self, key: &[u8]) -> Result<Option<ValueHash>> {
+        self.missing.check(key)?;
         match find(self.engine(), &self.layers, key)? {
             Some(found) => Ok(found.read()?.1.hash()),
             None => Ok(None),
@@ -274,18 +310,22 @@ impl View {
 
 impl Read for View {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.missing.check(key)?;
         get(self.engine(), &self.layers, key)
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction) -> Result<Scan<'_>> {
+        self.missing.check_range(range)?;
         Ok(Scan::new(self.scanner(range, direction)))
     }
 
     fn multi_get(&self, wanted: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+        wanted.iter().try_for_each(|key| self.missing.check(key))?;
         sorted_multi_get(self.engine(), &self.layers, wanted)
     }
 
     fn count(&self, range: &KeyRange) -> Result<u64> {
+        self.missing.check_range(range)?;
         if range.is_all() {
             Ok(self.len())
         } else {

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Rows};
 use crate::error::Result;
 use crate::format::row::{Cell, read_head};
 use crate::format::{Family, keys};
-use crate::graph::Place;
+use crate::graph::{Keep, Place};
 use crate::id::{LineId, Seq, ValueHash};
 use crate::kv::{Direction, KeyRange};
 
@@ -16,7 +16,7 @@ use crate::kv::{Direction, KeyRange};
 pub(crate) type Own = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// One version of one key, as a scan comes by it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScanRow {
     Inline(Vec<u8>),
     Blob { hash: ValueHash, len: u64 },
@@ -28,6 +28,13 @@ impl ScanRow {
             Cell::Deleted => None,
             Cell::Inline(value) => Some(Self::Inline(value.to_vec())),
             Cell::Blob { hash, len } => Some(Self::Blob { hash: *hash, len: *len }),
+        }
+    }
+
+    pub(crate) fn hash(&self) -> ValueHash {
+        match self {
+            Self::Inline(value) => ValueHash::of(value),
+            Self::Blob { hash, .. } => *hash,
         }
     }
 
@@ -258,6 +265,7 @@ impl<'a> Scanner<'a> {
 pub struct Scan<'a> {
     scanner: Option<Scanner<'a>>,
     watched: Option<Watched<'a>>,
+    _keep: Option<Keep>,
 }
 
 /// Is told what a scan came by.
@@ -275,13 +283,18 @@ struct Watched<'a> {
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(scanner: Scanner<'a>) -> Self {
-        Self { scanner: Some(scanner), watched: None }
+        Self { scanner: Some(scanner), watched: None, _keep: None }
+    }
+
+    /// A scan that keeps what it reads from being let go.
+    pub(crate) fn keeping(scanner: Scanner<'a>, keep: Keep) -> Self {
+        Self { _keep: Some(keep), ..Self::new(scanner) }
     }
 
     /// A scan that tells, when it is dropped, what it came by.
     pub(crate) fn watched(scanner: Scanner<'a>, watch: Box<dyn Watch + Send + 'a>) -> Self {
         let watched = Watched { watch, last: None, complete: false };
-        Self { scanner: Some(scanner), watched: Some(watched) }
+        Self { scanner: Some(scanner), watched: Some(watched), _keep: None }
     }
 
     fn note(&mut self, key: Option<&[u8]>) {

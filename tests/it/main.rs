@@ -10,6 +10,7 @@ mod feed;
 mod forgotten;
 mod format;
 mod full_disk;
+mod gc;
 mod history;
 mod index;
 mod isolation;

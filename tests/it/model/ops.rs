@@ -1,7 +1,7 @@
 //! What is done to the store, and to the model in the same way.
 
 use withy::exchange::{LoadOptions, load};
-use withy::{Batch, CommitOptions, Committed, ErrorKind, KeyRange};
+use withy::{Batch, CommitOptions, Committed, ErrorKind, GcOptions, KeyRange};
 
 use super::world::{World, Writes, in_range, key_range, told};
 use crate::support::{must_fail, show};
@@ -14,7 +14,7 @@ impl World {
         let deep = u32::from(self.shape.deep) * 14;
         let merges = u32::from(self.shape.merges) * 12;
         let crowded = u32::from(self.shape.crowded) * 40;
-        let kinds: [(u32, Act); 23] = [
+        let kinds: [(u32, Act); 24] = [
             (crowded, Self::burst),
             (14, Self::put),
             (8, Self::delete),
@@ -34,6 +34,7 @@ impl World {
             (1, Self::reopen_maybe),
             (4 + deep / 4, Self::compact_overlays),
             (1, Self::compact),
+            (if self.shape.merges { 0 } else { 3 }, Self::gc),
             (4, Self::keep_view),
             (3, Self::load),
             (merges, Self::import),
@@ -154,6 +155,14 @@ impl World {
     fn compact(&mut self) {
         self.note("compact");
         self.store.compact().expect("files are compacted");
+    }
+
+    /// Without retention, and within the time in which everything can be undone, nothing goes; but for
+    /// imported commits that the import left without a name.
+    fn gc(&mut self) {
+        self.note("gc");
+        let done = self.store.gc(GcOptions::default().compact(self.rng.u8(0..4) == 0));
+        assert_eq!(done.expect("a collection").commits, 0, "OPS-7: every commit is kept");
     }
 
     fn keep_view(&mut self) {

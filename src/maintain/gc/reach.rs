@@ -1,0 +1,187 @@
+//! What is reachable: the lines that names and work under way lead to, how far up each is needed, and
+//! from where on it is kept whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::format::refs::At;
+use crate::format::{Family, keys, record};
+use crate::graph::{Graph, Place};
+use crate::id::{LineId, Seq};
+
+/// Something that keeps commits.
+#[derive(Clone, Debug)]
+pub(super) struct Root {
+    /// The commit, which stays whole.
+    pub(super) place: Place,
+    /// A branch's line, and up to where it is needed; it may have no commit of its own yet.
+    pub(super) line: Option<(LineId, Seq)>,
+    /// Its history is kept from these on, by prefix.
+    pub(super) floors: Vec<Seq>,
+}
+
+/// Commits of a line that are needed, up to `top`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// [`Seq::MAX`] for a line that grows.
+    pub(super) top: Seq,
+    /// From where on, by prefix.
+    pub(super) floors: Vec<Seq>,
+}
+
+impl Run {
+    /// From here on commits are needed at least in part.
+    pub(super) fn lowest(&self) -> Seq {
+        self.floors.iter().copied().min().unwrap_or(Seq::ROOT)
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        self.top >= other.top && self.floors.iter().zip(&other.floors).all(|(a, b)| a <= b)
+    }
+}
+
+/// What is needed of a line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Need {
+    /// None covers another one.
+    pub(super) runs: Vec<Run>,
+    /// Commits that stay whole, whatever else.
+    pub(super) kept: BTreeSet<Seq>,
+}
+
+/// All lines that are reachable.
+pub(super) struct Reach<'g> {
+    graph: &'g Graph,
+    pub(super) needs: BTreeMap<LineId, Need>,
+    /// Lines of read layers that reachable lines are read through.
+    pub(super) layers: BTreeSet<LineId>,
+    waiting: Vec<(LineId, Run)>,
+}
+
+impl<'g> Reach<'g> {
+    /// What these roots lead to.
+    ///
+    /// Cost: the lines, forks and merges that are reachable; memory likewise.
+    pub(super) fn from(graph: &'g Graph, roots: &[Root]) -> Result<Self> {
+        let (needs, layers, waiting) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let mut reach = Self { graph, needs, layers, waiting };
+        for root in roots {
+            reach.add(root.place.line, root.place.seq, &root.floors);
+            reach.keep(root.place);
+            if let Some((line, top)) = root.line {
+                reach.add(line, top, &root.floors);
+            }
+        }
+        reach.walk()?;
+        while reach.add_last_merges()? {
+            reach.walk()?;
+        }
+        Ok(reach)
+    }
+
+    /// Adds what is reached of a line by one way.
+    fn add(&mut self, line: LineId, top: Seq, floors: &[Seq]) {
+        // Where nothing is reached at or above a floor, there is none.
+        let floors = floors.iter().map(|floor| if *floor > top { Seq::MAX } else { *floor });
+        let run = Run { top, floors: floors.collect() };
+        let need = self.needs.entry(line).or_default();
+        if need.runs.iter().any(|known| known.covers(&run)) {
+            return;
+        }
+        need.runs.retain(|known| !run.covers(known));
+        need.runs.push(run.clone());
+        self.waiting.push((line, run));
+    }
+
+    fn keep(&mut self, place: Place) {
+        self.needs.entry(place.line).or_default().kept.insert(place.seq);
+    }
+
+    /// Goes on from all lines that were added or needed further.
+    fn walk(&mut self) -> Result<()> {
+        while let Some((line, run)) = self.waiting.pop() {
+            let stored = self.graph.line(line)?;
+            if let Some(fork) = stored.fork {
+                self.add(fork.line, fork.seq, &run.floors);
+                self.keep(fork);
+            }
+            for layer in stored.layers.iter() {
+                self.layers.insert(layer.line);
+                if let Some(need) = self.needs.get_mut(&layer.line) {
+                    need.kept.insert(layer.seq);
+                }
+            }
+            self.merges(line, run.lowest(), run.top, |reach, _, from| {
+                reach.add(from.line, from.seq, &run.floors);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Visits what was merged into a line between two commits.
+    fn merges(
+        &mut self,
+        line: LineId,
+        from: Seq,
+        upto: Seq,
+        mut each: impl FnMut(&mut Self, Seq, Place) -> Result<()>,
+    ) -> Result<()> {
+        let engine = std::sync::Arc::clone(self.graph.engine());
+        let end = keys::merge(line.next(), Seq::ROOT);
+        let mut rows = engine.iter(Family::Refs, &keys::merge(line, from), Some(&end));
+        rows.seek_to_first();
+        while let Some((key, value)) = rows.current()? {
+            let seq = Seq::new(keys::number_at(key, 9)?);
+            if seq > upto {
+                break;
+            }
+            let merged: Vec<At> = record::decode("merge", value)?;
+            for at in merged {
+                each(self, seq, at.into())?;
+            }
+            rows.next();
+        }
+        Ok(())
+    }
+
+    /// Keeps what was merged last from one reachable line into another, though the merge itself is gone:
+    /// it is where their next merge starts from. Whether anything was added.
+    fn add_last_merges(&mut self) -> Result<bool> {
+        let lines: Vec<(LineId, Vec<Run>)> =
+            self.needs.iter().map(|(line, need)| (*line, need.runs.clone())).collect();
+        let mut changed = false;
+        for (line, runs) in lines {
+            let whole = |seq: Seq| runs.iter().any(|run| run.lowest() <= seq && seq <= run.top);
+            let mut last: BTreeMap<LineId, Seq> = BTreeMap::new();
+            self.merges(line, Seq::ROOT, Seq::MAX, |_, seq, from| {
+                if !whole(seq) {
+                    let known = last.entry(from.line).or_insert(from.seq);
+                    *known = from.seq.max(*known);
+                }
+                Ok(())
+            })?;
+            for (line, seq) in last {
+                let place = Place { line, seq };
+                let Some(known) = self.needs.get(&line) else { continue };
+                if known.kept.contains(&seq) || !self.is_whole(place) {
+                    continue;
+                }
+                let floors = known.runs.first().map_or(0, |run| run.floors.len());
+                self.add(line, seq, &vec![Seq::MAX; floors]);
+                self.keep(place);
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Whether a commit is among what is reached, and stays whole.
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.needs.get(&place.line).is_some_and(|need| need.kept.contains(&place.seq))
+    }
+
+    fn is_whole(&self, place: Place) -> bool {
+        self.graph.gone(place.line).is_none_or(|gone| gone.holds(place.seq))
+    }
+}

@@ -1,0 +1,201 @@
+//! What a collection keeps, and what it lets go.
+
+use withy::{
+    CommitOptions, DiffOptions, Error, ErrorKind, FeedOptions, GcOptions, GcReport, LogOptions,
+    MergeOptions, Read, Seq, Setting, Store, TagOptions,
+};
+
+use crate::support::{Scratch, must_branch, must_delete, must_fail, must_get, must_put, rows};
+
+fn set(store: &Store, setting: Setting, value: &str) {
+    store.set_config(setting, Some(value)).expect("a setting");
+}
+
+fn must_gc(store: &Store) -> GcReport {
+    store.gc(GcOptions::default()).expect("a collection")
+}
+
+/// A store in which nothing is kept for undo.
+fn scratch(retention: &str) -> Scratch {
+    let store = Scratch::new();
+    set(&store, Setting::UndoAge, "0s");
+    set(&store, Setting::Retention, retention);
+    store
+}
+
+fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
+    result.err().map(|e| e.kind())
+}
+
+#[test]
+fn ops_7_commits_over_the_count_go_and_all_others_stay_exact() {
+    let mut store = scratch("count=3");
+    let main = store.main().expect("main");
+    for n in 1..=10 {
+        must_put(&main, "n", &n.to_string());
+        must_put(&main, &format!("k{n}"), "v");
+    }
+    drop(main);
+    let before = rows(&store.view("seq:18").expect("a view"));
+    assert_eq!(must_gc(&store).commits, 17, "20 commits, 3 are kept");
+    for reopened in [false, true] {
+        if reopened {
+            store.reopen();
+        }
+        for seq in 18..=20u64 {
+            let view = store.view(&format!("seq:{seq}")).expect("it is kept");
+            assert_eq!(view.len(), seq / 2 + 1, "its keys");
+            assert_eq!(must_get(&view, "n"), Some(seq.div_ceil(2).to_string()), "its values");
+        }
+        assert_eq!(rows(&store.view("seq:18").expect("a view")), before, "all of its rows");
+        for rev in ["seq:17", "main~3", "seq:1"] {
+            assert_eq!(kind(store.view(rev)), Some(ErrorKind::HistoryGone), "{rev} is gone");
+        }
+        let log: Vec<u64> = store
+            .log("main", LogOptions::default())
+            .expect("a log")
+            .map(|c| c.expect("a commit").seq.get())
+            .collect();
+        assert_eq!(log, [20, 19, 18], "the log ends with what is kept");
+        let diff = store.diff("main~2", "main", DiffOptions::default()).expect("a diff");
+        assert_eq!(diff.count(), 2, "differences of what is kept");
+        let gone = store.feed(Seq::ROOT, FeedOptions::default()).expect("a feed").next();
+        let gone = must_fail(gone.expect("an answer"), ErrorKind::HistoryGone);
+        assert!(gone.to_string().ends_with("17 is the first one"), "{gone}");
+        let feed = store.feed(Seq::new(17), FeedOptions::default()).expect("a feed");
+        assert_eq!(feed.filter(Result::is_ok).count(), 3, "the feed after the first position");
+    }
+    let next = must_put(&store.main().expect("main"), "n", "11");
+    assert_eq!(next, Seq::new(21), "sequences go on");
+    assert_eq!(must_gc(&store).commits, 1, "the next run goes on with the next one");
+}
+
+#[test]
+fn ops_7_tags_branches_and_views_keep_what_they_show() {
+    let store = scratch("count=1");
+    let main = store.main().expect("main");
+    for n in 1..=8 {
+        must_put(&main, "n", &n.to_string());
+    }
+    store.create_tag("two", "seq:2", TagOptions::default()).expect("a tag");
+    let topic = must_branch(&store, "topic", "seq:4");
+    let view = store.view("seq:6").expect("a view");
+    assert_eq!(must_gc(&store).commits, 4, "1, 3, 5, 7");
+    assert_eq!(must_get(&store.view("two").expect("the tag"), "n").as_deref(), Some("2"));
+    assert_eq!(must_get(&topic, "n").as_deref(), Some("4"), "what the branch started from");
+    assert_eq!(must_get(&view, "n").as_deref(), Some("6"), "what is being read");
+    drop(view);
+    store.delete_tag("two").expect("the tag goes");
+    assert_eq!(must_gc(&store).commits, 2, "2 and 6");
+    assert_eq!(kind(store.view("seq:6")), Some(ErrorKind::HistoryGone), "nothing reads it now");
+    assert_eq!(must_get(&topic, "n").as_deref(), Some("4"), "the branch still does");
+    let refused = store.create_tag("late", "seq:6", TagOptions::default());
+    assert_eq!(kind(refused), Some(ErrorKind::HistoryGone), "what is gone cannot be tagged");
+    assert_eq!(
+        kind(store.reset("topic", "seq:3")),
+        Some(ErrorKind::HistoryGone),
+        "nor returned to"
+    );
+}
+
+#[test]
+fn ops_7_what_nothing_leads_to_goes_once_it_cannot_be_undone() {
+    let store = Scratch::new();
+    let main = store.main().expect("main");
+    must_put(&main, "a", "1");
+    let topic = must_branch(&store, "topic", "main");
+    must_put(&topic, "b", "2");
+    drop(topic);
+    store.delete_branch("topic", withy::DeleteOptions::default().force(true)).expect("it goes");
+    assert_eq!(must_gc(&store).lines, 0, "it can be undone");
+    store.undo().expect("undo");
+    assert_eq!(must_get(&store.branch("topic").expect("topic"), "b").as_deref(), Some("2"));
+    store.redo().expect("redo");
+    set(&store, Setting::UndoAge, "0s");
+    must_put(&main, "c", "3");
+    let done = must_gc(&store);
+    assert_eq!((done.lines, done.commits), (1, 1), "the branch's line and its commit");
+    assert_eq!(kind(store.undo().and_then(|_| store.undo())), Some(ErrorKind::NotFound), "no more");
+    assert_eq!(kind(store.view("seq:2")), Some(ErrorKind::HistoryGone), "its commit is gone");
+    must_gc(&store);
+    assert_eq!(must_gc(&store).rows, 0, "nothing is left to do");
+}
+
+#[test]
+fn ops_7_a_prefix_can_be_kept_for_less_long_or_longer() {
+    let store = scratch("count=2; prefix=tmp/ count=1; prefix=audit/ forever");
+    let main = store.main().expect("main");
+    for n in 1..=5 {
+        let n = n.to_string();
+        let keys = ["a", "tmp/a", "audit/a"];
+        let changes: Vec<_> = keys.iter().map(|key| (*key, Some(n.as_str()))).collect();
+        crate::support::must_write(&main, "all", &changes);
+    }
+    must_gc(&store);
+    let seen = |rev: &str, key: &str| {
+        let view = store.view(rev).expect("a view");
+        view.get(key.as_bytes()).map(|v| v.map(|v| String::from_utf8_lossy(&v).into_owned()))
+    };
+    let gone =
+        |rev: &str, key: &str| assert_eq!(kind(seen(rev, key)), Some(ErrorKind::HistoryGone));
+    assert_eq!(seen("seq:5", "tmp/a").expect("kept").as_deref(), Some("5"));
+    assert_eq!(seen("seq:4", "a").expect("kept").as_deref(), Some("4"));
+    gone("seq:4", "tmp/a");
+    for n in 1..=5 {
+        let value = seen(&format!("seq:{n}"), "audit/a").expect("kept");
+        assert_eq!(value, Some(n.to_string()), "as long as the longest rule says");
+    }
+    gone("seq:3", "a");
+    let view = store.view("seq:3").expect("a view of a part");
+    assert_eq!(kind(view.prefix(b"").map(|_| ())), Some(ErrorKind::HistoryGone), "a scan of all");
+    assert_eq!(view.prefix(b"audit/").expect("a scan of what is there").count(), 1);
+    let diff = store.diff("seq:3", "main", DiffOptions::default());
+    assert_eq!(kind(diff.map(|_| ())), Some(ErrorKind::HistoryGone), "a part is gone");
+}
+
+#[test]
+fn ops_7_a_merge_finds_its_base_though_what_is_between_is_gone() {
+    let store = scratch("count=1");
+    let main = store.main().expect("main");
+    must_put(&main, "base", "1");
+    let topic = must_branch(&store, "topic", "main");
+    must_put(&topic, "a", "topic");
+    must_put(&main, "b", "main");
+    store.merge("main", "topic", MergeOptions::default()).expect("a merge");
+    for n in 1..=4 {
+        must_put(&main, "b", &n.to_string());
+        must_put(&topic, "c", &n.to_string());
+    }
+    must_delete(&main, "a");
+    must_gc(&store);
+    store.merge("main", "topic", MergeOptions::default()).expect("a second merge");
+    let expected = [("b", "4"), ("base", "1"), ("c", "4")];
+    let expected: Vec<_> = expected.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    assert_eq!(rows(&main), expected, "what was deleted after the first merge stays deleted");
+    must_gc(&store);
+    let mut batch = withy::Batch::new();
+    batch.put("d", "5");
+    main.write(batch, CommitOptions::default()).expect("writing goes on");
+}
+
+#[test]
+fn tag_4_old_tags_go_but_not_the_newest_nor_where_a_branch_starts() {
+    let store = scratch("forever");
+    let main = store.main().expect("main");
+    for n in 1..=6 {
+        must_put(&main, "n", &n.to_string());
+        store.create_tag(&format!("v{n}"), "main", TagOptions::default()).expect("a tag");
+    }
+    must_branch(&store, "topic", "v1");
+    set(&store, Setting::MaxTags, "3");
+    must_gc(&store);
+    let names = |store: &Store| -> Vec<String> {
+        let tags = store.tags(withy::TagListOptions::default()).expect("tags");
+        tags.iter().map(|tag| tag.name.to_string()).collect()
+    };
+    assert_eq!(names(&store), ["v1", "v5", "v6"], "the oldest go, but the one in use");
+    set(&store, Setting::MaxTags, "1");
+    set(&store, Setting::KeepTags, "2");
+    must_gc(&store);
+    assert_eq!(names(&store), ["v1", "v5", "v6"], "the newest two never go");
+}

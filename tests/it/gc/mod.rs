@@ -1,0 +1,3 @@
+//! OPS-7: retention and collection.
+
+mod keeps;
