@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::{IngestExternalFileOptions, SstFileWriter};
 
-use super::{Engine, failed};
+use super::{Engine, Point, failed, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 
@@ -19,7 +19,9 @@ impl Engine {
     /// Starts a sorted file for family `head` or `log`.
     pub(crate) fn sorted_file(&self, path: &Path) -> Result<SortedFile<'_>> {
         let writer = SstFileWriter::create(&self.files);
-        writer.open(path).map_err(|e| failed("cannot make a file for a bulk load", e))?;
+        fault::step(Point::Create, path, || {
+            writer.open(path).map_err(|e| failed("cannot make a file for a bulk load", e))
+        })?;
         Ok(SortedFile { writer, path: path.to_owned(), rows: 0 })
     }
 
@@ -30,7 +32,7 @@ impl Engine {
         let cf = db.cf_handle(family.name()).expect("every family is opened");
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
-        self.guard(|| {
+        self.step(Point::Ingest, || {
             db.ingest_external_file_cf_opts(cf, &options, paths)
                 .map_err(|e| failed("cannot take in a bulk load", e))
         })
@@ -51,7 +53,8 @@ impl SortedFile<'_> {
     /// Ends the file; `None` if it has no rows.
     pub(crate) fn finish(mut self) -> Result<Option<PathBuf>> {
         if self.rows == 0 {
-            let removed = std::fs::remove_file(&self.path);
+            let path = self.path.as_path();
+            let removed = fault::file(Point::Remove, path, || std::fs::remove_file(path));
             return match removed {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                     Err(Error::new(ErrorKind::Io, "cannot remove an empty file").because(e))
@@ -59,7 +62,9 @@ impl SortedFile<'_> {
                 _ => Ok(None),
             };
         }
-        self.writer.finish().map_err(|e| failed("cannot end a bulk load", e))?;
+        fault::step(Point::SortedFile, &self.path, || {
+            self.writer.finish().map_err(|e| failed("cannot end a bulk load", e))
+        })?;
         Ok(Some(self.path))
     }
 }

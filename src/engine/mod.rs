@@ -4,6 +4,7 @@
 //! called under the commit lock of `publish`; a failed write latches the engine until it is reopened.
 
 mod bulk;
+pub(crate) mod fault;
 mod options;
 mod owner;
 mod sync;
@@ -19,6 +20,7 @@ use rocksdb::{
 };
 
 pub(crate) use bulk::SortedFile;
+pub(crate) use fault::Point;
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Owner};
 pub(crate) use sync::GroupSync;
@@ -255,7 +257,7 @@ impl Engine {
     pub(crate) fn drop_range(&self, family: Family, from: &[u8], to: &[u8]) -> Result<()> {
         let db = self.writable()?;
         let cf = db.cf_handle(family.name()).expect("every family is opened");
-        self.guard(|| {
+        self.step(Point::DropRange, || {
             db.delete_range_cf(cf, from, to).map_err(|e| failed("cannot remove unused rows", e))
         })
     }
@@ -265,7 +267,7 @@ impl Engine {
     /// On an error the set may still become visible after a reopen, and the engine is halted.
     pub(crate) fn write(&self, set: WriteSet) -> Result<()> {
         let db = self.writable()?;
-        self.guard(|| {
+        self.step(Point::Write, || {
             db.write_opt(set.0, &self.unsynced).map_err(|e| failed("cannot write to the store", e))
         })
     }
@@ -273,7 +275,14 @@ impl Engine {
     /// Puts everything written so far on disk.
     pub(crate) fn sync(&self) -> Result<()> {
         let db = self.writable()?;
-        self.guard(|| db.flush_wal(true).map_err(|e| failed("cannot sync the store to disk", e)))
+        self.step(Point::Sync, || {
+            db.flush_wal(true).map_err(|e| failed("cannot sync the store to disk", e))
+        })
+    }
+
+    /// A step that changes the database; the engine halts if it fails or unwinds.
+    fn step<T>(&self, point: Point, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.guard(|| fault::step(point, &self.path, run))
     }
 
     /// Runs a write; the engine halts if it fails or unwinds.
@@ -306,9 +315,13 @@ impl Engine {
     pub(crate) fn compact(&self, family: Family) -> Result<()> {
         let db = self.writable()?;
         let cf = db.cf_handle(family.name()).expect("every family is opened");
-        db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))?;
-        db.compact_range_cf(cf, None::<&[u8]>, None::<&[u8]>);
-        Ok(())
+        fault::step(Point::Flush, &self.path, || {
+            db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
+        })?;
+        fault::step(Point::Compact, &self.path, || {
+            db.compact_range_cf(cf, None::<&[u8]>, None::<&[u8]>);
+            Ok(())
+        })
     }
 
     /// Compacts a range of a family, so that what was removed from it leaves the disk.

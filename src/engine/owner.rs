@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use super::{Point, fault};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -36,13 +37,9 @@ impl Owner {
             Error::new(ErrorKind::Io, format!("cannot open {}", path.display())).because(e)
         };
         let deadline = Deadline::after(wait);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io)?;
+        let mut open = OpenOptions::new();
+        open.read(true).write(true).create(true).truncate(false);
+        let mut file = fault::file(Point::Create, &path, || open.open(&path)).map_err(io)?;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -54,10 +51,12 @@ impl Owner {
             }
         }
         let line = format!("{} {}\n", std::process::id(), now);
-        file.set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(line.as_bytes()))
-            .map_err(io)?;
+        let write = || {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(line.as_bytes())
+        };
+        fault::file(Point::FileWrite, &path, write).map_err(io)?;
         Ok(Self(file))
     }
 }

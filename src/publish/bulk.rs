@@ -8,7 +8,7 @@ use std::vec::IntoIter;
 use super::Publisher;
 use super::build::{New, put_blob};
 use super::init::BULK_DIR;
-use crate::engine::{SortedFile, WriteSet};
+use crate::engine::{Point, SortedFile, WriteSet, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::{FingerprintSum, IdHasher, Parts, write_further};
 use crate::format::keys;
@@ -76,7 +76,7 @@ impl<'s> Load<'s> {
         base: &'s View,
     ) -> Result<Self> {
         let dir = publisher.engine().path().join(BULK_DIR);
-        std::fs::create_dir_all(&dir).map_err(|e| {
+        fault::file(Point::Create, &dir, || std::fs::create_dir_all(&dir)).map_err(|e| {
             Error::new(ErrorKind::Io, "cannot make a directory for a bulk load").because(e)
         })?;
         Ok(Self {

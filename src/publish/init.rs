@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::clock::Timestamp;
-use crate::engine::{Engine, WriteSet};
+use crate::engine::{Engine, Point, WriteSet, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::{ChangesAt, Header, IdHasher, write_first};
 use crate::format::refs::{BranchRecord, ImportRecord, LineRecord, StoreRecord, meta, pin};
@@ -133,7 +133,8 @@ pub(super) const BULK_DIR: &str = "bulk";
 
 /// Removes files that a bulk load left behind.
 pub(crate) fn remove_leftovers(store: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(store.join(BULK_DIR)) {
+    let dir = store.join(BULK_DIR);
+    match fault::file(Point::Remove, &dir, || std::fs::remove_dir_all(&dir)) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::new(ErrorKind::Io, "cannot remove the files of an unfinished bulk load")
                 .because(e))

@@ -12,7 +12,7 @@ use super::outbox::CoordOptions;
 use super::{Inner, Store, StoreId};
 use crate::clock::{Clock, Monotonic, SystemClock, SystemMonotonic};
 use crate::coord::{self, Background, Coord, Resumed};
-use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner};
+use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner, Point, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::refs::{ImportRecord, StoreRecord, meta};
 use crate::format::{FORMAT_VERSION, Family, MAGIC, record};
@@ -435,17 +435,12 @@ fn read_store_record(engine: &Engine, path: &Path) -> Result<StoreRecord> {
 fn write_marker(path: &Path) -> Result<()> {
     let (name, unfinished) = (path.join(MARKER), path.join(format!("{MARKER}.new")));
     let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(
-            format!(
-                "{MAGIC}{FORMAT_VERSION}
-"
-            )
-            .as_bytes(),
-        )?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &name)?;
-        fs::File::open(path)?.sync_all()
+        let text = format!("{MAGIC}{FORMAT_VERSION}\n");
+        let mut file = fault::file(Point::Create, &unfinished, || fs::File::create(&unfinished))?;
+        fault::file(Point::FileWrite, &unfinished, || file.write_all(text.as_bytes()))?;
+        fault::file(Point::FileSync, &unfinished, || file.sync_all())?;
+        fault::file(Point::Rename, &name, || fs::rename(&unfinished, &name))?;
+        fault::file(Point::FileSync, path, || fs::File::open(path)?.sync_all())
     };
     write().map_err(|e| io("cannot write", &name, e))
 }
@@ -467,11 +462,11 @@ fn make_dir(path: &Path) -> std::io::Result<()> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     let above = above.unwrap_or_else(|| Path::new("."));
     make_dir(above)?;
-    match fs::create_dir(path) {
+    match fault::file(Point::Create, path, || fs::create_dir(path)) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
         _ => {}
     }
-    fs::File::open(above)?.sync_all()
+    fault::file(Point::FileSync, above, || fs::File::open(above)?.sync_all())
 }
 
 fn is_there(path: &Path) -> Error {

@@ -25,6 +25,8 @@
 //! # Ok::<(), withy::Error>(())
 //! ```
 
+#[cfg(feature = "fault")]
+pub mod fault;
 mod laws;
 mod operate;
 mod page;

@@ -6,6 +6,7 @@ mod concurrency;
 mod coord;
 mod diff;
 mod exchange;
+mod faults;
 mod feed;
 mod forgotten;
 mod format;
