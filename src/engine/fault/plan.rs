@@ -294,9 +294,10 @@ pub(super) fn step<T>(point: Point, store: &Path, run: impl FnOnce() -> Result<T
     };
     let plans = counting(point, store).map_err(failed)?;
     happen(&plans, point, Moment::Before).map_err(failed)?;
-    let done = run()?;
+    let done = run();
+    // The process is stopped after the step also where the step itself has failed.
     happen(&plans, point, Moment::After).map_err(failed)?;
-    Ok(done)
+    done
 }
 
 pub(super) fn file<T>(
@@ -306,7 +307,7 @@ pub(super) fn file<T>(
 ) -> io::Result<T> {
     let plans = counting(point, path)?;
     happen(&plans, point, Moment::Before)?;
-    let done = run()?;
+    let done = run();
     happen(&plans, point, Moment::After)?;
-    Ok(done)
+    done
 }

@@ -1,3 +1,15 @@
 //! What crashes, power cuts and failing disks leave behind (OPS-1, OPS-3).
+//!
+//! `WITHY_LONG=1` visits every point, and kills and cuts as often as it takes to be sure.
 
+mod content;
 mod hooks;
+mod kill;
+mod points;
+mod power;
+mod shim;
+
+/// Whether the tests run at their full length.
+fn long() -> bool {
+    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
+}

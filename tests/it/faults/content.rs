@@ -1,0 +1,170 @@
+//! All that can be read of a store, compared as one; reading it finds what contradicts itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use withy::{FeedEvent, FeedOptions, KeyRange, LogOptions, Read, Seq, Store, TagListOptions, View};
+
+/// Rows as they are compared: how many, and the hash of all of them in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rows(u64, String);
+
+impl Rows {
+    fn of<'a>(rows: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let (mut count, mut hash) = (0, Sha256::new());
+        for (key, value) in rows {
+            count += 1;
+            for part in [key, value] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+        }
+        let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(count, hex)
+    }
+}
+
+/// Everything but times and ids of commits, which differ when the same is done again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    latest: Seq,
+    active: String,
+    /// Head, parent, description and rows of each branch.
+    branches: BTreeMap<String, (Seq, Option<String>, String, Rows)>,
+    tags: Vec<(String, Seq, String)>,
+    /// What every commit of the feed says of itself, and its changes.
+    feed: Vec<(Seq, String, String, Vec<Seq>, Rows)>,
+    ops: Vec<String>,
+    messages: Vec<(String, Vec<u8>)>,
+    prepared: Vec<(String, Vec<(String, u64)>)>,
+    /// Branches with an open merge, and how many of its conflicts are open and settled.
+    merges: Vec<(String, u64, u64)>,
+}
+
+impl Content {
+    /// Reads a store, and fails if what it says in one place is not what it says in another.
+    pub(super) fn of(store: &Store) -> Self {
+        let feed = must_feed(store);
+        let mut branches = BTreeMap::new();
+        for info in store.branches().expect("the branches") {
+            let name = info.name.to_string();
+            let rows = must_rows(store, &name, &feed);
+            branches.insert(name, (info.head, info.parent, info.description, rows));
+        }
+        let tags = store.tags(TagListOptions::default()).expect("the tags").into_iter();
+        let ops = store.ops(100_000).expect("the operations").into_iter();
+        let messages = store.outbox().messages(None).map(|one| one.expect("a message"));
+        let prepared = store.list_prepared().expect("what is prepared").into_iter().map(|one| {
+            let parts = one.branches.into_iter().map(|(name, keys)| (name.to_string(), keys));
+            (one.gid, parts.collect())
+        });
+        let merges = store.open_merges().expect("the open merges").into_iter();
+        Self {
+            latest: store.latest(),
+            active: store.active().expect("the active branch").to_string(),
+            branches,
+            tags: tags.map(|tag| (tag.name.to_string(), tag.seq, tag.description)).collect(),
+            feed: feed.iter().map(said).collect(),
+            ops: ops.map(|op| format!("{} by {}", op.what, op.author)).collect(),
+            messages: messages.map(|one| (one.topic, one.payload)).collect(),
+            prepared: prepared.collect(),
+            merges: merges.map(|o| (o.target.to_string(), o.unresolved, o.resolved)).collect(),
+        }
+    }
+}
+
+/// What an event says, without its time and id.
+fn said(event: &FeedEvent) -> (Seq, String, String, Vec<Seq>, Rows) {
+    let commit = &event.commit;
+    let deleted: &[u8] = b"\0deleted";
+    let changes = event.changes.iter().map(|c| (&c.key[..], c.value.as_deref().unwrap_or(deleted)));
+    let parents = commit.parents.iter().map(|parent| parent.seq).collect();
+    (commit.seq, commit.branch.clone(), commit.message.clone(), parents, Rows::of(changes))
+}
+
+/// The whole feed, which has every commit in order.
+pub(super) fn must_feed(store: &Store) -> Vec<FeedEvent> {
+    let events = store.feed(Seq::ROOT, FeedOptions::default()).expect("the feed");
+    let events: Vec<FeedEvent> = events.map(|event| event.expect("an event")).collect();
+    let seqs = events.iter().map(|event| event.commit.seq.get());
+    assert!(seqs.eq(1..=store.latest().get()), "the feed has every commit, in order");
+    events
+}
+
+/// The rows of a branch: those that a scan gives, that its feed comes to, and that its head counts.
+fn must_rows(store: &Store, branch: &str, feed: &[FeedEvent]) -> Rows {
+    let view = store.view(branch).expect("a view of the branch");
+    let count = view.count(&KeyRange::all()).expect("a scan");
+    assert_eq!(count, view.len(), "the count of {branch} is that of a full scan");
+    let folded = folded(store, branch, feed);
+    let rows = Rows::of(folded.iter().map(|(key, value)| (*key, *value)));
+    assert_eq!(rows, scanned(&view), "the feed of {branch}, folded from the start, is its content");
+    rows
+}
+
+fn scanned(view: &View) -> Rows {
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = view
+        .range(&KeyRange::all())
+        .expect("a scan")
+        .map(|row| row.expect("a row can be read"))
+        .collect();
+    Rows::of(rows.iter().map(|(key, value)| (&key[..], &value[..])))
+}
+
+/// What the commits on the first parents of a branch make of nothing, as the feed tells them.
+fn folded<'e>(store: &Store, branch: &str, feed: &'e [FeedEvent]) -> BTreeMap<&'e [u8], &'e [u8]> {
+    let log = store.log(branch, LogOptions::default().first_parent(true)).expect("the log");
+    let chain: BTreeSet<Seq> = log.map(|commit| commit.expect("a commit").seq).collect();
+    let mut out = BTreeMap::new();
+    for event in feed.iter().filter(|event| chain.contains(&event.commit.seq)) {
+        for change in &event.changes {
+            match &change.value {
+                Some(value) => out.insert(&change.key[..], &value[..]),
+                None => out.remove(&change.key[..]),
+            };
+        }
+    }
+    out
+}
+
+/// A closed store has no files and no rows of what did not come to its end.
+pub(super) fn must_be_tidy(store: &Path, when: &str) {
+    for entry in fs::read_dir(store).expect("the directory is read") {
+        let name = entry.expect("an entry").file_name().into_string().expect("names are text");
+        let left = name == "bulk" || name.ends_with(".new") || name.ends_with(".tmp");
+        assert!(!left, "{when}: {name} is left behind");
+    }
+    for key in raw_meta(store) {
+        let left = key == b"import" || key.starts_with(b"unfinished/");
+        assert!(!left, "{when}: the row {} is left behind", key.escape_ascii());
+    }
+}
+
+/// The keys of family `meta`, as they are on disk.
+fn raw_meta(store: &Path) -> Vec<Vec<u8>> {
+    let options = rocksdb::Options::default();
+    let names = crate::support::raw::FAMILIES.into_iter().chain(["default"]);
+    let db = rocksdb::DB::open_cf_for_read_only(&options, store, names, false)
+        .expect("the database opens");
+    let cf = db.cf_handle("meta").expect("the family is there");
+    db.iterator_cf(cf, rocksdb::IteratorMode::Start)
+        .map(|row| row.expect("the row can be read").0.into_vec())
+        .collect()
+}
+
+/// A copy of a closed store, in place of what was there.
+pub(super) fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir(to).expect("the directory is made");
+    for entry in fs::read_dir(from).expect("the directory is read") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, target).expect("the file is copied");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What is stopped. Each job does one thing, which is all there afterwards or not at all.
+
+use withy::exchange::{GitImportOptions, LoadOptions, import_git, import_jsonl, load};
+use withy::{
+    Batch, CommitOptions, DeleteOptions, FastForward, MergeOptions, Resolution, Result, Store,
+    TagOptions,
+};
+
+use crate::support::{must_branch, must_put};
+
+/// Which steps are visited unless all of them are asked for.
+pub(super) enum Visits {
+    /// Every one.
+    Each,
+    /// About so many of them, for jobs that take long.
+    Few(u64),
+}
+
+/// One operation, and the store that it is done to.
+pub(super) struct Job {
+    pub(super) name: &'static str,
+    /// Which test visits it.
+    pub(super) group: &'static str,
+    pub(super) visits: Visits,
+    pub(super) set_up: fn(&Store),
+    pub(super) run: fn(&Store) -> Result<()>,
+}
+
+/// Not much, so that there is something to lose.
+fn some(store: &Store) {
+    let main = store.main().expect("main");
+    for n in 0..3 {
+        must_put(&main, &format!("key-{n}"), "first");
+    }
+    must_branch(store, "topic", "main");
+    must_branch(store, "other", "main~1");
+    must_put(&store.branch("topic").expect("topic"), "key-0", "topic");
+    must_put(&main, "key-1", "second");
+}
+
+/// Puts rows of a kind on a branch, in one commit.
+fn rows(store: &Store, branch: &str, count: u32, value: &str) {
+    let mut batch = Batch::new();
+    for n in 0..count {
+        batch.put(format!("row/{n:06}"), format!("{value} {n}"));
+    }
+    let branch = store.branch(branch).expect("the branch");
+    branch.write(batch, CommitOptions::default()).expect("it is written");
+}
+
+/// A branch with more changes than are landed in one batch, and a change on main.
+fn many(store: &Store) {
+    some(store);
+    let rows = (0..260_000_u32).map(|n| Ok((format!("row/{n:06}").into_bytes(), vec![b'x'; 8])));
+    load(store, "topic", rows, LoadOptions::default()).expect("it is loaded");
+}
+
+/// A chain of branches that is as deep as it gets before layers are merged.
+fn chain(store: &Store) {
+    let mut above = "main".to_owned();
+    rows(store, "main", 50, "of main");
+    for depth in 0..4 {
+        let name = format!("deep-{depth}");
+        must_branch(store, &name, &above);
+        rows(store, &name, 50, &name);
+        above = name;
+    }
+}
+
+fn two_branches_and_messages(store: &Store) -> Result<()> {
+    let mut tx = store.begin("main")?;
+    tx.put("pair", "main")?;
+    tx.on("topic")?.put("pair", "topic")?;
+    tx.on("other")?.delete("key-0")?;
+    tx.enqueue("mail", "one")?;
+    tx.enqueue("mail", "two")?;
+    tx.commit(CommitOptions::default()).map(|_| ())
+}
+
+fn prepare(store: &Store) -> Result<()> {
+    let mut tx = store.begin("main")?;
+    tx.put("key-0", "prepared")?;
+    tx.on("topic")?.put("key-9", "prepared")?;
+    tx.prepare("order 1", CommitOptions::default())
+}
+
+const GIT: &[u8] = b"commit refs/heads/imported
+mark :1
+committer A U Thor <a@example.org> 1479340800 +0100
+data 3
+one
+M 100644 inline fruit/pear
+data 5
+green
+commit refs/heads/imported
+mark :2
+committer A U Thor <a@example.org> 1479340900 +0100
+data 3
+two
+M 100644 inline fruit/plum
+data 4
+blue
+D fruit/pear
+commit refs/heads/side
+mark :3
+committer A U Thor <a@example.org> 1479341000 +0100
+data 5
+three
+from :1
+merge :2
+M 100644 inline fruit/fig
+data 1
+x
+tag v1
+from :2
+tagger A U Thor <a@example.org> 1479341100 +0100
+data 3
+tag
+";
+
+/// A row of the table.
+const fn job(
+    group: &'static str,
+    name: &'static str,
+    set_up: fn(&Store),
+    run: fn(&Store) -> Result<()>,
+) -> Job {
+    Job { name, group, visits: Visits::Each, set_up, run }
+}
+
+pub(super) const JOBS: [Job; 24] = [
+    job("commit", "small commit", some, |store| store.main()?.put("key-0", "changed").map(|_| ())),
+    job("commit", "large commit", some, |store| {
+        let mut batch = Batch::new();
+        for n in 0..20_000_u32 {
+            batch.put(format!("row/{n:05}"), vec![b'v'; if n % 100 == 0 { 20_000 } else { 20 }]);
+        }
+        batch.delete("key-1");
+        store.main()?.write(batch, CommitOptions::default()).map(|_| ())
+    }),
+    job("commit", "commit on several branches, with messages", some, two_branches_and_messages),
+    job("merge", "merge", some, |store| {
+        store.merge("main", "topic", MergeOptions::default()).map(|_| ())
+    }),
+    job(
+        "merge",
+        "fast-forward",
+        |store| {
+            some(store);
+            rows(store, "topic", 100, "topic");
+            store.reset("main", "main~1").expect("it is reset");
+        },
+        |store| {
+            let options = MergeOptions::default().fast_forward(FastForward::Only);
+            store.merge("main", "topic", options).map(|_| ())
+        },
+    ),
+    job(
+        "merge",
+        "merge that stops at conflicts",
+        |store| {
+            some(store);
+            must_put(&store.main().expect("main"), "key-0", "main");
+        },
+        |store| store.merge("main", "topic", MergeOptions::default().keep_open(true)).map(|_| ()),
+    ),
+    job(
+        "merge",
+        "merge that goes on",
+        |store| {
+            some(store);
+            must_put(&store.main().expect("main"), "key-0", "main");
+            let options = MergeOptions::default().keep_open(true);
+            store.merge("main", "topic", options).expect("it stops at its conflicts");
+            let theirs = [("key-0", Resolution::Theirs)];
+            store.resolve_conflicts("main", theirs, None).expect("it is settled");
+        },
+        |store| store.continue_merge("main", CommitOptions::default()).map(|_| ()),
+    ),
+    job("merge", "rebase", some, |store| {
+        store.rebase("topic", "main", MergeOptions::default()).map(|_| ())
+    }),
+    Job {
+        name: "merge of very many changes",
+        group: "large merge",
+        visits: Visits::Few(2),
+        set_up: many,
+        run: |store| store.merge("main", "topic", MergeOptions::default()).map(|_| ()),
+    },
+    job("refs", "create a branch", some, |store| {
+        store.create_branch("new", "topic~1", withy::BranchOptions::default()).map(|_| ())
+    }),
+    job("refs", "delete a branch", some, |store| {
+        store.delete_branch("other", DeleteOptions::default().force(true))
+    }),
+    job("refs", "rename a branch", some, |store| store.rename_branch("topic", "subject")),
+    job("refs", "reset a branch", some, |store| store.reset("main", "main~2")),
+    job("refs", "switch", some, |store| store.switch("topic")),
+    job("refs", "create a tag", some, |store| {
+        store.create_tag("v1", "main", TagOptions::default().description("first")).map(|_| ())
+    }),
+    job(
+        "refs",
+        "delete a tag",
+        |store| {
+            some(store);
+            store.create_tag("v1", "main", TagOptions::default()).expect("it is made");
+        },
+        |store| store.delete_tag("v1"),
+    ),
+    job(
+        "refs",
+        "undo",
+        |store| {
+            some(store);
+            two_branches_and_messages(store).expect("it is committed");
+        },
+        |store| store.undo().map(|_| ()),
+    ),
+    job("import", "bulk load", some, |store| {
+        let row = |n: u32| {
+            let value = vec![b'v'; if n % 100 == 0 { 20_000 } else { 20 }];
+            Ok((format!("row/{n:05}").into_bytes(), value))
+        };
+        let options = LoadOptions::default().from("main");
+        load(store, "loaded", (0..12_000).map(row), options).map(|_| ())
+    }),
+    job("import", "JSON Lines", some, |store| {
+        let rows: String = (0..12_000)
+            .rev()
+            .map(|n| format!("{{\"key\":\"k{n:05}\",\"value\":\"v\"}}\n"))
+            .collect();
+        import_jsonl(store, "main", rows.as_bytes(), LoadOptions::default()).map(|_| ())
+    }),
+    job("import", "git stream", some, |store| {
+        import_git(store, GIT, GitImportOptions::default()).map(|_| ())
+    }),
+    job("overlay", "overlay compaction", chain, |store| {
+        store.create_branch("deep-4", "deep-3", withy::BranchOptions::default())?;
+        store.compact_overlays("deep-4")
+    }),
+    job("prepared", "prepare", some, prepare),
+    job(
+        "prepared",
+        "commit what is prepared",
+        |store| {
+            some(store);
+            prepare(store).expect("it is prepared");
+        },
+        |store| store.commit_prepared("order 1").map(|_| ()),
+    ),
+    job(
+        "prepared",
+        "roll back what is prepared",
+        |store| {
+            some(store);
+            prepare(store).expect("it is prepared");
+        },
+        |store| store.rollback_prepared("order 1"),
+    ),
+];

@@ -1,0 +1,293 @@
+//! Crash points, one by one: an operation is stopped at its first step, its second, and so on until it
+//! runs through, and what is left is the old state or the new one.
+//!
+//! A new operation is a row in [`jobs::JOBS`]. By default a process is stopped before each step and after
+//! the last; what is on disk after a step is what is there before the next. `WITHY_LONG=1` tries both, and
+//! every step of the large jobs.
+
+mod jobs;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+use withy::testing::fault::{Action, Moment, PLAN_VARIABLE, Plan, inject};
+use withy::{Durability, ErrorKind, Result, Store};
+
+use self::jobs::{JOBS, Job, Visits};
+use super::content::{Content, copy, must_be_tidy};
+use super::long;
+use crate::support::TickingClock;
+
+/// Name the store, the job and the plan of the process that is to be stopped.
+const STORE: &str = "WITHY_TEST_POINTS";
+const JOB: &str = "WITHY_TEST_POINTS_JOB";
+const PLAN: &str = "WITHY_TEST_POINTS_PLAN";
+
+/// Exit code of a process that has done its job.
+const DONE: i32 = 77;
+const ABORTED: i32 = 6;
+
+fn open(path: &Path) -> Result<Store> {
+    let options = Store::options().durability(Durability::Sync).author("tester");
+    options.clock(TickingClock::new()).open(path)
+}
+
+fn must_open(path: &Path) -> Store {
+    open(path).unwrap_or_else(|e| panic!("the store opens by itself: {e:?}"))
+}
+
+/// Not a test by itself: the process that is stopped.
+#[test]
+fn worker() {
+    let (Ok(path), Ok(name), Ok(plan)) =
+        (std::env::var(STORE), std::env::var(JOB), std::env::var(PLAN))
+    else {
+        return;
+    };
+    let job = JOBS.iter().find(|job| job.name == name).expect("a job");
+    let store = must_open(Path::new(&path));
+    let _injected = inject(&path, plan.parse().expect("a plan"));
+    (job.run)(&store).expect("the job is done");
+    std::process::exit(DONE);
+}
+
+/// Not a test by itself: a process that only opens a store; its plan is in the variable of the library.
+#[test]
+fn opener() {
+    if let Ok(path) = std::env::var(STORE)
+        && std::env::var(JOB).is_err()
+    {
+        let _store = must_open(Path::new(&path));
+        std::process::exit(DONE);
+    }
+}
+
+/// Runs a process of this program to its end; says whether it came through, or was stopped as planned.
+fn comes_through(test: &str, variables: &[(&str, &str)]) -> bool {
+    let program = std::env::current_exe().expect("this program has a path");
+    let done = Command::new(program)
+        .args(["--exact", &format!("faults::points::{test}"), "--nocapture", "--test-threads=1"])
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("a process starts");
+    if done.status.code() == Some(DONE) {
+        return true;
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.signal(), Some(ABORTED), "stopped by the plan, not by {said}");
+    false
+}
+
+/// A store that a job is done to, again and again.
+struct Template {
+    dir: TempDir,
+    job: &'static Job,
+    before: Content,
+    after: Content,
+}
+
+impl Template {
+    fn make(job: &'static Job) -> Self {
+        let dir = tempfile::tempdir().expect("a scratch directory can be made");
+        let store = must_open(&dir.path().join("template"));
+        (job.set_up)(&store);
+        let before = Content::of(&store);
+        store.close().expect("it closes");
+        let mut made = Self { after: before.clone(), dir, job, before };
+        let path = made.copy();
+        let store = must_open(&path);
+        (job.run)(&store).expect("the job is done");
+        made.after = Content::of(&store);
+        assert!(made.after != made.before, "{}: the job changes something", job.name);
+        store.close().expect("it closes");
+        must_be_tidy(&path, job.name);
+        made
+    }
+
+    /// A fresh copy of the store.
+    fn copy(&self) -> PathBuf {
+        let to = self.dir.path().join("copy");
+        copy(&self.dir.path().join("template"), &to);
+        to
+    }
+
+    /// How many steps the job takes; one that works in the background as well may take others.
+    fn steps(&self) -> u64 {
+        let path = self.copy();
+        let store = must_open(&path);
+        let counted = inject(&path, Plan::new(Action::Fail, Moment::Before, 0));
+        (self.job.run)(&store).expect("the job is done");
+        counted.steps()
+    }
+
+    /// Looks at what is left of a job; does it if it was not done.
+    fn check(&self, path: &Path, acknowledged: bool, when: &str) {
+        let store = must_open(path);
+        let state = Content::of(&store);
+        let done = state == self.after;
+        assert!(done || !acknowledged, "{when}: what was acknowledged is there: {state:#?}");
+        assert!(done || state == self.before, "{when}: all or nothing: {state:#?}");
+        if !done {
+            (self.job.run)(&store).unwrap_or_else(|e| panic!("{when}: the next try: {e:?}"));
+            let state = Content::of(&store);
+            assert!(state == self.after, "{when}: the next try ends right: {state:#?}");
+        }
+        store.close().expect("it closes");
+        must_be_tidy(path, when);
+    }
+
+    /// The plans that visit its steps.
+    fn plans(&self, action: Action) -> Vec<Plan> {
+        let steps = self.steps();
+        let stride = match self.job.visits {
+            Visits::Few(count) if !long() => (steps / count).max(1),
+            Visits::Few(_) | Visits::Each => 1,
+        };
+        let mut out = Vec::new();
+        for number in (1..=steps).filter(|number| number % stride == 0 || *number == steps) {
+            out.push(Plan::new(action, Moment::Before, number));
+            if long() || number == steps {
+                out.push(Plan::new(action, Moment::After, number));
+            }
+        }
+        out
+    }
+
+    fn stop_at_each_step(&self) {
+        let name = self.job.name;
+        for plan in self.plans(Action::Stop) {
+            let path = self.copy();
+            let text = plan.to_string();
+            let place = path.to_str().expect("a path of text");
+            let through = comes_through("worker", &[(STORE, place), (JOB, name), (PLAN, &text)]);
+            self.check(&path, through, &format!("{name}, {plan}"));
+        }
+    }
+
+    fn fail_at_each_step(&self) {
+        let name = self.job.name;
+        let plans = self.plans(Action::Fail).into_iter().chain(self.plans(Action::FailOn));
+        for plan in plans {
+            let when = format!("{name}, {plan}");
+            let path = self.copy();
+            let store = must_open(&path);
+            let injected = inject(&path, plan);
+            let done = (self.job.run)(&store);
+            if let Err(e) = &done {
+                use ErrorKind::{Halted, Io, OutcomeUnknown};
+                let typed = matches!(e.kind(), Halted | Io | OutcomeUnknown);
+                assert!(typed, "{when}: the error says that the disk failed: {e:?}");
+                store.view("main").unwrap_or_else(|e| panic!("{when}: reads go on: {e:?}"));
+            }
+            drop((store, injected));
+            self.check(&path, done.is_ok(), &when);
+        }
+    }
+}
+
+fn visit(group: &str) {
+    let jobs: Vec<&'static Job> = JOBS.iter().filter(|job| job.group == group).collect();
+    assert!(!jobs.is_empty(), "the group {group} has jobs");
+    for job in jobs {
+        let template = Template::make(job);
+        template.stop_at_each_step();
+        template.fail_at_each_step();
+    }
+}
+
+#[test]
+fn ops_1_a_commit_that_is_stopped_at_any_step_is_whole_or_absent() {
+    visit("commit");
+}
+
+#[test]
+fn ops_1_a_merge_that_is_stopped_at_any_step_is_whole_or_absent() {
+    visit("merge");
+}
+
+#[test]
+fn ops_1_a_large_merge_that_is_stopped_at_any_step_is_whole_or_absent() {
+    visit("large merge");
+}
+
+#[test]
+fn ops_1_a_moved_ref_that_is_stopped_at_any_step_is_where_it_was_or_where_it_goes() {
+    visit("refs");
+}
+
+#[test]
+fn ops_1_an_import_that_is_stopped_at_any_step_is_whole_or_absent() {
+    visit("import");
+}
+
+#[test]
+fn ops_1_an_overlay_compaction_that_is_stopped_at_any_step_changes_nothing_that_is_read() {
+    visit("overlay");
+}
+
+#[test]
+fn ops_1_a_prepared_transaction_that_is_stopped_at_any_step_is_prepared_or_ended() {
+    visit("prepared");
+}
+
+#[test]
+fn every_job_belongs_to_a_group_that_is_visited() {
+    const GROUPS: [&str; 7] =
+        ["commit", "merge", "large merge", "refs", "import", "overlay", "prepared"];
+    for job in &JOBS {
+        assert!(GROUPS.contains(&job.group), "{} is visited by a test", job.name);
+    }
+}
+
+/// Opens what `make` leaves, stopped at each step, until it comes through.
+fn stop_while_opening(make: impl Fn(&Path), check: impl Fn(&Store, &str)) {
+    let dir = tempfile::tempdir().expect("a scratch directory can be made");
+    for moment in [Moment::Before, Moment::After] {
+        for number in 1.. {
+            let path = dir.path().join(format!("{moment:?} {number}"));
+            make(&path);
+            let plan = Plan::new(Action::Stop, moment, number).to_string();
+            let place = path.to_str().expect("a path of text");
+            let through = comes_through("opener", &[(STORE, place), (PLAN_VARIABLE, &plan)]);
+            let store = must_open(&path);
+            check(&store, &plan);
+            store.close().expect("it closes");
+            must_be_tidy(&path, &plan);
+            if through {
+                assert!(number > 5, "a store is opened in steps");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn ops_1_a_store_whose_making_is_stopped_at_any_step_is_made_by_the_next_open() {
+    stop_while_opening(
+        |_| {},
+        |store, when| {
+            assert_eq!(store.latest(), withy::Seq::ROOT, "{when}: the store is empty");
+            crate::support::must_put(&store.main().expect("main"), "pear", "green");
+        },
+    );
+}
+
+#[test]
+fn ops_1_a_recovery_that_is_stopped_at_any_step_is_done_by_the_next_open() {
+    let job = JOBS.iter().find(|job| job.name == "bulk load").expect("the job");
+    let template = Template::make(job);
+    // Of a load that was stopped: taken in, and without its commit.
+    let path = template.copy();
+    let place = path.to_str().expect("a path of text").to_owned();
+    let plan = Plan::new(Action::Stop, Moment::After, 2).only(withy::testing::fault::Point::Ingest);
+    let text = plan.to_string();
+    let variables = [(STORE, &place[..]), (JOB, job.name), (PLAN, &text)];
+    assert!(!comes_through("worker", &variables), "it is stopped");
+    stop_while_opening(
+        |to| copy(&path, to),
+        |store, when| assert!(Content::of(store) == template.before, "{when}: as before the load"),
+    );
+}
