@@ -153,7 +153,7 @@ enum Cells {
     Object(Vec<(usize, String)>),
 }
 
-fn rows<'s, R: BufRead + 's>(
+pub(super) fn rows<'s, R: BufRead + 's>(
     input: Metered<R>,
     shape: &'s CsvOptions,
 ) -> Result<impl Iterator<Item = Result<Pair>> + 's> {

@@ -69,7 +69,7 @@ pub fn import_jsonl(
 }
 
 /// The rows of an input.
-fn rows(mut input: Metered<impl BufRead>) -> impl Iterator<Item = Result<Pair>> {
+pub(super) fn rows(mut input: Metered<impl BufRead>) -> impl Iterator<Item = Result<Pair>> {
     let (mut text, mut line) = (Vec::new(), 0_u64);
     std::iter::from_fn(move || {
         loop {

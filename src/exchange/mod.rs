@@ -47,6 +47,9 @@ use crate::publish::Committed;
 mod bulk;
 mod csv;
 mod encoding;
+#[cfg(feature = "fault")]
+#[doc(hidden)]
+pub mod fuzz;
 mod git;
 mod jsonl;
 mod meter;

@@ -27,6 +27,9 @@
 
 #[cfg(feature = "fault")]
 pub mod fault;
+#[cfg(feature = "fault")]
+#[doc(hidden)]
+pub mod fuzz;
 mod laws;
 mod operate;
 mod page;

@@ -7,6 +7,8 @@ mod conflicts;
 mod editor;
 mod fail;
 mod graph;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod lines;
 mod merged;

@@ -2,7 +2,9 @@
 //!
 //! `WITHY_LONG=1` visits every point, and kills and cuts as often as it takes to be sure.
 
+mod calls;
 mod content;
+mod fuzz;
 mod hooks;
 mod kill;
 mod points;

@@ -31,6 +31,12 @@ use crate::app::App;
 use crate::changes::Formats;
 use crate::fail::{Failure, Outcome, Result};
 
+/// Reads a script and keeps nothing; says whether it is one.
+#[cfg(test)]
+pub(crate) fn is_script(text: &[u8], formats: Formats) -> bool {
+    script::read(text, formats).is_ok()
+}
+
 /// How a script is run.
 pub(crate) struct Run {
     /// Whether to go on after an expectation that does not hold.

@@ -54,7 +54,7 @@ pub(crate) fn run(args: Apply, app: &mut App) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn read(name: &str, input: impl BufRead) -> Result<Batch> {
+pub(crate) fn read(name: &str, input: impl BufRead) -> Result<Batch> {
     let mut batch = Batch::new();
     for (index, line) in input.split(b'\n').enumerate() {
         let at = || format!("read {name}, line {}", index + 1);

@@ -64,9 +64,12 @@ fn worker() {
 
 /// The trace of one process.
 fn trace_one(library: &Path, store: &Path, durability: &str, seed: u64) -> Vec<Op> {
-    let file = store.with_extension("trace");
+    let (file, boot) = (store.with_extension("trace"), store.with_extension("boot"));
+    // The power cut ends this run of the machine: whoever opens the store afterwards is in another one.
+    std::fs::write(&boot, "5f1c7b1e-0000-4000-8000-000000000000\n").expect("a file is written");
     let done = shim::process(library, "faults::power::worker", store)
         .env("WITHY_SHIM_TRACE", &file)
+        .env("WITHY_SHIM_BOOT", &boot)
         .env(STORE, store)
         .env(DURABILITY, durability)
         .env(SEED, seed.to_string())
@@ -142,6 +145,24 @@ fn cut_power(durability: &str, cuts: u32, per_trace: u32) {
     }
     let text = format!("{cuts} power cuts, {durability}: {acknowledgements} looked for, 0 lost\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[test]
+fn a_disk_that_does_not_sync_is_found_out() {
+    let Some(library) = shim::library() else { return };
+    let dir = tempfile::tempdir().expect("a scratch directory can be made");
+    let store = dir.path().join("store");
+    let ops = trace_one(library, &store, "sync", 1);
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut disk = Disk::default();
+    disk.lies = true;
+    ops.iter().for_each(|op| disk.step(op));
+    let found = (0..8).filter(|number| {
+        let path = dir.path().join(format!("cut-{number}"));
+        disk.cut(&mut random, &store, &path);
+        std::panic::catch_unwind(|| must_recover(&path, &disk, "sync")).is_err()
+    });
+    assert!(found.count() > 0, "what was acknowledged and is lost is missed");
 }
 
 #[test]
