@@ -5,14 +5,20 @@
 
 mod bulk;
 pub(crate) mod fault;
+mod logfile;
+mod manifest;
+mod open;
 mod options;
 mod owner;
+mod recovery;
 mod sync;
 mod transaction;
+mod wal;
+mod watermark;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rocksdb::{
     BottommostLevelCompaction, CompactOptions, DB, DBPinnableSlice, DBRawIteratorWithThreadMode,
@@ -23,11 +29,14 @@ pub(crate) use bulk::SortedFile;
 pub(crate) use fault::Point;
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Owner};
+pub(crate) use recovery::LogReport;
 pub(crate) use sync::GroupSync;
 pub(crate) use transaction::Transaction;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
+use crate::format::synced::SYNCED_FILE;
+use watermark::Watermark;
 
 /// Turns RocksDB's error into ours; `what` says what was being done.
 fn failed(what: &str, cause: rocksdb::Error) -> Error {
@@ -62,16 +71,6 @@ macro_rules! on_db {
     };
 }
 
-/// A reader tries so often to open the database while its writer changes the set of files.
-const MAX_OPENS: u64 = 100;
-
-/// Name and length of the manifest: the same before and after, if no file was added or dropped.
-fn manifest(path: &Path) -> Option<(String, u64)> {
-    let name = std::fs::read_to_string(path.join("CURRENT")).ok()?;
-    let length = std::fs::metadata(path.join(name.trim_end())).ok()?.len();
-    Some((name, length))
-}
-
 /// One open database.
 pub(crate) struct Engine {
     db: Db,
@@ -79,6 +78,11 @@ pub(crate) struct Engine {
     read: ReadOptions,
     unsynced: WriteOptions,
     halted: AtomicBool,
+    /// RocksDB's sequence number of the newest write that went through its log.
+    written: AtomicU64,
+    /// Absent in a database that is open for reading only.
+    watermark: Option<Watermark>,
+    report: LogReport,
     files: rocksdb::Options,
     // Dropped last: another process may open the store only once the database is closed.
     _owner: Option<Owner>,
@@ -106,31 +110,22 @@ impl Engine {
             return Err(Error::new(ErrorKind::Corrupt, text)
                 .with_hint("the store is damaged; restore a backup"));
         }
-        let base = options.database();
-        let families = || options.families();
-        let db = match options.mode {
-            Mode::Create | Mode::Write => {
-                OptimisticTransactionDB::open_cf_descriptors(&base, path, families()).map(Db::Write)
-            }
-            Mode::Read => {
-                let open = || DB::open_cf_descriptors_read_only(&base, path, families(), false);
-                // Beside a writer, a write-ahead log may be flushed and removed between the reading of
-                // the manifest and of the log, or a file be deleted before it is opened. Only an open
-                // during which the manifest stayed as it was has seen everything.
-                let mut tries = 0;
-                loop {
-                    let before = manifest(path);
-                    let db = open();
-                    let steady = before.is_some() && before == manifest(path);
-                    if (db.is_ok() && steady) || tries == MAX_OPENS {
-                        break db.map(Db::Read);
-                    }
-                    tries += 1;
-                    std::thread::sleep(std::time::Duration::from_millis(tries.min(10)));
-                }
-            }
+        let (db, report) = match options.mode {
+            Mode::Create | Mode::Write => open::to_write(path, options)?,
+            Mode::Read => open::to_read(path, options)?,
         };
-        let db = db.map_err(|e| failed("cannot open the database of the store", e))?;
+        // What the log held is in files now, and those are on disk.
+        let (written, watermark) = match &db {
+            Db::Write(db) => {
+                let written = db.latest_sequence_number();
+                let mark = Watermark::open(path, written).map_err(|e| {
+                    let text = format!("cannot write {}", SYNCED_FILE);
+                    Error::new(ErrorKind::Io, text).because(e)
+                })?;
+                (written, Some(mark))
+            }
+            Db::Read(db) => (db.latest_sequence_number(), None),
+        };
         let mut unsynced = WriteOptions::default();
         unsynced.set_sync(false);
         Ok(Self {
@@ -139,6 +134,9 @@ impl Engine {
             read: ReadOptions::default(),
             unsynced,
             halted: AtomicBool::new(false),
+            written: AtomicU64::new(written),
+            watermark,
+            report,
             files: options.family(Family::Head),
             _owner: owner,
         })
@@ -146,6 +144,11 @@ impl Engine {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What was found in the log when it was opened.
+    pub(crate) fn report(&self) -> &LogReport {
+        &self.report
     }
 
     fn writable(&self) -> Result<&OptimisticTransactionDB> {
@@ -258,7 +261,9 @@ impl Engine {
         let db = self.writable()?;
         let cf = db.cf_handle(family.name()).expect("every family is opened");
         self.step(Point::DropRange, || {
-            db.delete_range_cf(cf, from, to).map_err(|e| failed("cannot remove unused rows", e))
+            db.delete_range_cf(cf, from, to).map_err(|e| failed("cannot remove unused rows", e))?;
+            self.wrote(db);
+            Ok(())
         })
     }
 
@@ -268,16 +273,31 @@ impl Engine {
     pub(crate) fn write(&self, set: WriteSet) -> Result<()> {
         let db = self.writable()?;
         self.step(Point::Write, || {
-            db.write_opt(set.0, &self.unsynced).map_err(|e| failed("cannot write to the store", e))
+            db.write_opt(set.0, &self.unsynced)
+                .map_err(|e| failed("cannot write to the store", e))?;
+            self.wrote(db);
+            Ok(())
         })
+    }
+
+    /// Notes a write that is in RocksDB's log. The caller holds the commit lock: a bulk load takes
+    /// sequence numbers that are in no log, and must not be counted here.
+    fn wrote(&self, db: &OptimisticTransactionDB) {
+        self.written.store(db.latest_sequence_number(), Ordering::Release);
     }
 
     /// Puts everything written so far on disk.
     pub(crate) fn sync(&self) -> Result<()> {
         let db = self.writable()?;
+        // Read before the sync: what is written later may miss it.
+        let upto = self.written.load(Ordering::Acquire);
         self.step(Point::Sync, || {
             db.flush_wal(true).map_err(|e| failed("cannot sync the store to disk", e))
-        })
+        })?;
+        if let Some(watermark) = &self.watermark {
+            watermark.note(upto);
+        }
+        Ok(())
     }
 
     /// A step that changes the database; the engine halts if it fails or unwinds.
@@ -328,7 +348,9 @@ impl Engine {
     pub(crate) fn reclaim(&self, family: Family, range: (&[u8], Option<&[u8]>)) -> Result<()> {
         let db = self.writable()?;
         let cf = db.cf_handle(family.name()).expect("every family is opened");
-        db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))?;
+        fault::step(Point::Flush, &self.path, || {
+            db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
+        })?;
         // Files of large values are rewritten whatever their age, and whatever is still used of them.
         let with_garbage = |age: &str, share: &str| {
             let options = [
@@ -343,7 +365,10 @@ impl Engine {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         options.set_exclusive_manual_compaction(false);
-        db.compact_range_cf_opt(cf, Some(range.0), range.1, &options);
+        fault::step(Point::Compact, &self.path, || {
+            db.compact_range_cf_opt(cf, Some(range.0), range.1, &options);
+            Ok(())
+        })?;
         if family == Family::Blob {
             with_garbage("0.25", "1.0")?;
         }
@@ -356,6 +381,20 @@ impl Engine {
             let cf = db.cf_handle(family.name()).expect("every family is opened");
             db.property_int_value_cf(cf, name).ok().flatten()
         })
+    }
+}
+
+impl Drop for Engine {
+    /// A store that is closed is on disk, whatever durability its commits asked for.
+    fn drop(&mut self) {
+        let is_behind = self
+            .watermark
+            .as_ref()
+            .is_some_and(|mark| mark.sequence() < self.written.load(Ordering::Acquire));
+        if is_behind && !self.halted.load(Ordering::Acquire) {
+            // Nobody is left to tell; what was acknowledged as synced is on disk already.
+            let _ = self.sync();
+        }
     }
 }
 

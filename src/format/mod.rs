@@ -33,6 +33,8 @@
 //! | `state`   | `t`                                  | number of its newest one       | coord             |
 //! | `meta`    | fixed names                          | version, id, settings, fences  | open, publish     |
 //!
+//! Beside the database, the file `withy.synced` says how far the log is on disk (`synced`).
+//!
 //! All numbers in keys are big-endian, so keys sort as numbers do. Every value starts with a version.
 
 pub(crate) mod commit;
@@ -45,6 +47,7 @@ pub(crate) mod prepared;
 pub(crate) mod record;
 pub(crate) mod refs;
 pub(crate) mod row;
+pub(crate) mod synced;
 
 use crate::error::{Error, ErrorKind};
 

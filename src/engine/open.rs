@@ -1,0 +1,77 @@
+//! Opening the database: what its files say is judged before RocksDB may change any of them.
+
+use std::path::Path;
+
+use rocksdb::{DB, OptimisticTransactionDB};
+
+use super::manifest::damaged;
+use super::options::EngineOptions;
+use super::recovery::{self, LogReport};
+use super::{Db, failed};
+use crate::error::Result;
+
+/// A reader tries so often to open the database while its writer changes the set of files.
+const MAX_OPENS: u64 = 100;
+/// And so often if the files stay as they are and cannot be read.
+const STEADY_OPENS: u64 = 3;
+
+/// Name and length of the manifest: the same before and after, if no file was added or dropped.
+fn version(path: &Path) -> Option<(String, u64)> {
+    let name = std::fs::read_to_string(path.join("CURRENT")).ok()?;
+    let length = std::fs::metadata(path.join(name.trim_end())).ok()?.len();
+    Some((name, length))
+}
+
+/// Opens for writing: the files are judged before RocksDB changes any of them.
+pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogReport)> {
+    let is_there = path.join("CURRENT").exists();
+    let report = match is_there {
+        true => recovery::inspect(path)?.judge(path)?,
+        false => LogReport::default(),
+    };
+    let db =
+        OptimisticTransactionDB::open_cf_descriptors(&options.database(), path, options.families())
+            .map_err(|e| failed("cannot open the database of the store", e))?;
+    if db.latest_sequence_number() < report.sequence {
+        return Err(damaged("the database has recovered less than its log holds"));
+    }
+    Ok((Db::Write(db), report))
+}
+
+/// Opens for reading, beside a writer perhaps.
+///
+/// A write-ahead log may be flushed and removed between the reading of the manifest and of the log, or a
+/// file be deleted before it is opened. Only an open during which the manifest stayed as it was has seen
+/// everything.
+pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogReport)> {
+    let mut tries = 0;
+    loop {
+        let before = version(path);
+        // RocksDB reads the log at the same time; it changes nothing.
+        let (judged, db) = std::thread::scope(|scope| {
+            let judged = scope.spawn(|| recovery::inspect(path)?.judge(path));
+            let db = DB::open_cf_descriptors_read_only(
+                &options.database(),
+                path,
+                options.families(),
+                false,
+            );
+            let judged = judged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (judged, db.map_err(|e| failed("cannot open the database of the store", e)))
+        });
+        let steady = before.is_some() && before == version(path);
+        let opened = judged.and_then(|report| {
+            let db = db?;
+            match db.latest_sequence_number() < report.sequence {
+                true => Err(damaged("less was read than the log holds")),
+                false => Ok((Db::Read(db), report)),
+            }
+        });
+        // What is wrong while nothing changes stays wrong.
+        if (steady && (opened.is_ok() || tries >= STEADY_OPENS)) || tries == MAX_OPENS {
+            return opened;
+        }
+        tries += 1;
+        std::thread::sleep(std::time::Duration::from_millis(tries.min(10)));
+    }
+}

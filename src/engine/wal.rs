@@ -1,0 +1,168 @@
+//! The write-ahead logs, read before RocksDB opens them: RocksDB stops at the first record that it
+//! cannot read and takes that for the end, whatever comes behind.
+
+use std::path::Path;
+
+use super::logfile::{Bad, LogFile, Step};
+use super::manifest::unreadable;
+use crate::error::Result;
+
+/// The front of a batch: its first sequence and the number of its writes.
+const BATCH_HEAD: usize = 12;
+/// A record of this database has a sequence that is at most so far from the last one.
+const PLAUSIBLE: u64 = 1 << 40;
+
+/// Where a log cannot be read any further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogFault {
+    /// Name of the file.
+    pub(crate) file: String,
+    pub(crate) number: u64,
+    pub(crate) bad: Bad,
+    /// Where the last whole record before it ends.
+    pub(crate) whole: u64,
+    /// Bytes behind that, in this log and in those after it.
+    pub(crate) lost: u64,
+    /// File and place of a record behind it that is as it was written.
+    pub(crate) valid_behind: Option<(String, u64)>,
+}
+
+/// What the logs hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogScan {
+    /// Numbers of the logs that are needed.
+    pub(crate) logs: Vec<u64>,
+    /// Whole records up to the first fault, and their bytes.
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    /// RocksDB's sequence numbers of the first and the last write in them.
+    pub(crate) first: Option<u64>,
+    pub(crate) last: Option<u64>,
+    pub(crate) fault: Option<LogFault>,
+}
+
+/// The name of a log.
+pub(crate) fn log_name(number: u64) -> String {
+    format!("{number:06}.log")
+}
+
+/// First and last sequence of a batch; `None` if it writes nothing.
+pub(super) fn sequences(batch: &[u8]) -> Option<Option<(u64, u64)>> {
+    let (first, rest) = batch.split_first_chunk::<8>()?;
+    let first = u64::from_le_bytes(*first);
+    let count = u64::from(u32::from_le_bytes(*rest.first_chunk::<4>()?));
+    if count == 0 {
+        return Some(None);
+    }
+    Some(Some((first, first.checked_add(count - 1)?)))
+}
+
+/// The logs from this number on, oldest first.
+pub(super) fn logs_from(store: &Path, oldest: u64) -> Result<Vec<u64>> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(store).map_err(|e| unreadable("the directory", e))? {
+        let name = entry.map_err(|e| unreadable("the directory", e))?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse().ok());
+        out.extend(number.filter(|&number: &u64| number >= oldest));
+    }
+    out.sort_unstable();
+    Ok(out)
+}
+
+/// Reads the logs from this number on, up to the first fault, and looks what is behind that.
+pub(crate) fn scan(store: &Path, oldest: u64) -> Result<LogScan> {
+    let mut out = LogScan { logs: logs_from(store, oldest)?, ..LogScan::default() };
+    let logs = out.logs.clone();
+    for (n, &number) in logs.iter().enumerate() {
+        let name = log_name(number);
+        let mut file = LogFile::open(&store.join(&name)).map_err(|e| unreadable(&name, e))?;
+        let Some((bad, whole)) = read(&mut file, &name, &mut out)? else { continue };
+        let mut fault = LogFault {
+            number,
+            bad,
+            whole,
+            lost: file.len() - whole,
+            valid_behind: None,
+            file: name.clone(),
+        };
+        let last = out.last.unwrap_or(0);
+        let here = file.valid_behind(bad.at, |head| is_plausible(head, last));
+        fault.valid_behind = here.map_err(|e| unreadable(&name, e))?.map(|at| (name, at));
+        let goes_on = look_behind(store, &logs[n + 1..], last, &mut fault)?;
+        if goes_on {
+            // The next log starts where this one ends, so what is bad here was never all of a write.
+            continue;
+        }
+        out.fault = Some(fault);
+        break;
+    }
+    Ok(out)
+}
+
+/// Reads one log; `Some` at a fault, and where the last record before it ends.
+fn read(file: &mut LogFile, name: &str, out: &mut LogScan) -> Result<Option<(Bad, u64)>> {
+    let (mut whole, mut head) = (0, Vec::with_capacity(BATCH_HEAD));
+    loop {
+        let step = file.next(BATCH_HEAD, &mut head).map_err(|e| unreadable(name, e))?;
+        let end = match step {
+            Step::Record { end } => end,
+            Step::End => return Ok(None),
+            Step::Bad(bad) => return Ok(Some((bad, whole))),
+        };
+        let follows = |first| out.last.is_none_or(|last| first > last);
+        match sequences(&head) {
+            Some(Some((first, last))) if follows(first) => {
+                out.first = out.first.or(Some(first));
+                out.last = Some(last);
+            }
+            Some(None) => {}
+            Some(Some(_)) | None => {
+                let why = "a record is out of order";
+                return Ok(Some((Bad { at: whole, why, is_torn: false }, whole)));
+            }
+        }
+        (out.records, out.bytes) = (out.records + 1, out.bytes + (end - whole));
+        whole = end;
+    }
+}
+
+/// Looks into the logs behind a fault. True if the next one goes on exactly where the good records end.
+fn look_behind(store: &Path, logs: &[u64], last: u64, fault: &mut LogFault) -> Result<bool> {
+    let mut goes_on = false;
+    for (n, &number) in logs.iter().enumerate() {
+        let name = log_name(number);
+        let mut file = LogFile::open(&store.join(&name)).map_err(|e| unreadable(&name, e))?;
+        fault.lost += file.len();
+        if file.len() == 0 {
+            continue;
+        }
+        let mut head = Vec::new();
+        let step = file.next(BATCH_HEAD, &mut head).map_err(|e| unreadable(&name, e))?;
+        let first = sequences(&head).flatten().map(|(first, _)| first);
+        match step {
+            Step::Record { .. } if first.is_some() => {
+                goes_on |= n == 0 && fault.valid_behind.is_none() && first == Some(last + 1);
+                fault.valid_behind.get_or_insert((name, 0));
+            }
+            _ => {
+                let at = file.valid_behind(0, |head| is_plausible(head, last));
+                let at = at.map_err(|e| unreadable(&name, e))?;
+                if let (None, Some(at)) = (&fault.valid_behind, at) {
+                    fault.valid_behind = Some((name, at));
+                }
+            }
+        }
+    }
+    Ok(goes_on)
+}
+
+/// Whether this may be the front of a batch that came after sequence `last`. A value that looks like a
+/// log is none.
+fn is_plausible(head: &[u8], last: u64) -> bool {
+    match sequences(head) {
+        // A first piece that is too short to tell.
+        None => head.len() < BATCH_HEAD && !head.is_empty(),
+        Some(None) => false,
+        Some(Some((first, _))) => first > last && first - last < PLAUSIBLE,
+    }
+}
