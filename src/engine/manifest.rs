@@ -109,11 +109,13 @@ impl Manifest {
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         while !input.0.is_empty() {
             match input.number()? {
-                1 => drop(input.bytes()?),
+                1 => _ = input.bytes()?,
                 2 => log = Some(input.number()?),
-                3 | 9 | 203 | 300 => drop(input.number()?),
+                3 | 9 | 203 | 300 => _ = input.number()?,
                 4 => self.last_sequence = self.last_sequence.max(input.number()?),
-                5 => drop((input.number()?, input.bytes()?)),
+                5 => {
+                    let _ = (input.number()?, input.bytes()?);
+                }
                 6 => gone.push((input.number()?, input.number()?)),
                 10 => self.kept_log = self.kept_log.max(input.number()?),
                 103 => new.push(self.table(&mut input)?),
@@ -122,7 +124,7 @@ impl Manifest {
                 202 => is_drop = true,
                 400 => {
                     let (number, all) = (input.number()?, input.number()?);
-                    drop((input.number()?, input.bytes()?, input.bytes()?));
+                    let _ = (input.number()?, input.bytes()?, input.bytes()?);
                     input.custom_fields()?;
                     self.blobs.insert(number, (all, 0));
                 }
@@ -134,7 +136,7 @@ impl Manifest {
                     *gone = gone.saturating_add(unused);
                 }
                 // What may be passed over says how long it is.
-                tag if tag & (1 << 13) != 0 => drop(input.bytes()?),
+                tag if tag & (1 << 13) != 0 => _ = input.bytes()?,
                 _ => return None,
             }
         }
@@ -159,7 +161,7 @@ impl Manifest {
     fn table(&mut self, input: &mut Input<'_>) -> Option<(u64, Table)> {
         let (level, number, size) = (input.number()?, input.number()?, input.number()?);
         let (first, last) = (input.bytes()?, input.bytes()?);
-        drop((input.number()?, input.number()?));
+        let _ = (input.number()?, input.number()?);
         loop {
             match input.number()? {
                 1 => break,
@@ -167,7 +169,7 @@ impl Manifest {
                     let log = u64::from_le_bytes(input.bytes()?.try_into().ok()?);
                     self.kept_log = self.kept_log.max(log);
                 }
-                _ => drop(input.bytes()?),
+                _ => _ = input.bytes()?,
             }
         }
         let user = |key: &[u8]| key.get(..key.len().checked_sub(8)?).map(<[u8]>::to_vec);

@@ -20,6 +20,7 @@ mod locks;
 mod merge;
 mod model;
 mod ownership;
+mod recovery;
 mod refs;
 mod rev;
 mod support;
