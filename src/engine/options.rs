@@ -1,8 +1,8 @@
 //! RocksDB's settings, family by family, each with its reason.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DataBlockIndexType,
-    LogLevel, Options,
+    BlockBasedOptions, Cache, ChecksumType, ColumnFamilyDescriptor, DBCompressionType,
+    DBRecoveryMode, DataBlockIndexType, LogLevel, Options,
 };
 
 use crate::format::Family;
@@ -47,6 +47,10 @@ impl EngineOptions {
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
         options.set_skip_stats_update_on_db_open(true);
+        // A log that was ended and is not as long as it was then, or is missing, is refused.
+        options.set_track_and_verify_wals_in_manifest(true);
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_paranoid_checks(true);
         self.tune(&mut options, SMALL_BUFFER);
         options
     }
@@ -67,7 +71,9 @@ impl EngineOptions {
         let mut options = Options::default();
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&self.cache);
-        table.set_format_version(5);
+        // 6: the footer and the places of blocks are covered by checksums too.
+        table.set_format_version(6);
+        table.set_checksum_type(ChecksumType::XXH3);
         match family {
             Family::Head => {
                 self.tune(&mut options, LARGE_BUFFER);

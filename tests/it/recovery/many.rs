@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use withy::{CommitOptions, Read, Store};
+use withy::{CommitOptions, Store};
 
 use super::{is_long, open_buffered, scratch};
 
