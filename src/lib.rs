@@ -37,6 +37,7 @@
 //! | follow changes | [`Store::feed`], [`Store::subscribe`] |
 //! | act on what was committed | [`Txn::enqueue`], [`Store::deliver_outbox`], [`Store::outbox`] |
 //! | do several things or none | [`SagaDef`], [`Store::start_saga`] |
+//! | know that all of it is whole | [`Store::verify`] |
 //! | commit to several stores or none | [`Txn::prepare`], [`Coordinator`], [`StoreParticipant`] |
 
 pub mod guide;
@@ -102,6 +103,7 @@ pub use locks::{
     LockSession, LockStats,
 };
 pub use maintain::gc::{GcOptions, GcReport, Retention, RetentionRule};
+pub use maintain::{Check, Finding, VerifyOptions, VerifyReport};
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,
     MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome, MergePlan,

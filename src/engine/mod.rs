@@ -5,6 +5,7 @@
 
 mod bulk;
 pub(crate) mod fault;
+mod frozen;
 mod logfile;
 mod manifest;
 mod open;
@@ -27,6 +28,7 @@ use rocksdb::{
 
 pub(crate) use bulk::SortedFile;
 pub(crate) use fault::Point;
+pub(crate) use frozen::Frozen;
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Owner};
 pub(crate) use recovery::LogReport;

@@ -317,8 +317,13 @@ impl FingerprintSum {
     }
 
     pub(crate) fn add(&mut self, key: &[u8], value: &ValueHash) {
+        self.add_summand(fingerprint_of(key, value));
+    }
+
+    /// Adds what [`fingerprint_of`] gave.
+    pub(crate) fn add_summand(&mut self, summand: [u64; 4]) {
         let mut carry = false;
-        for (a, b) in self.0.iter_mut().zip(fingerprint_of(key, value)) {
+        for (a, b) in self.0.iter_mut().zip(summand) {
             let (sum, over) = a.overflowing_add(b);
             let (sum, over_too) = sum.overflowing_add(u64::from(carry));
             (*a, carry) = (sum, over || over_too);
@@ -326,12 +331,22 @@ impl FingerprintSum {
     }
 
     pub(crate) fn remove(&mut self, key: &[u8], value: &ValueHash) {
+        self.remove_summand(fingerprint_of(key, value));
+    }
+
+    /// Takes away what [`fingerprint_of`] gave.
+    pub(crate) fn remove_summand(&mut self, summand: [u64; 4]) {
         let mut borrow = false;
-        for (a, b) in self.0.iter_mut().zip(fingerprint_of(key, value)) {
+        for (a, b) in self.0.iter_mut().zip(summand) {
             let (left, under) = a.overflowing_sub(b);
             let (left, under_too) = left.overflowing_sub(u64::from(borrow));
             (*a, borrow) = (left, under || under_too);
         }
+    }
+
+    /// Adds another sum.
+    pub(crate) fn add_sum(&mut self, other: Self) {
+        self.add_summand(other.0);
     }
 
     pub(crate) fn get(self) -> Fingerprint {

@@ -76,28 +76,25 @@ pub(crate) fn history_seq(stored: &[u8]) -> Result<Seq, Corrupt> {
     Ok(Seq::new(u64::MAX - u64::from_be_bytes(*seq)))
 }
 
-/// The line, user key and sequence in a key of family `history`.
-pub(crate) fn history_parts(stored: &[u8]) -> Result<(LineId, Vec<u8>, Seq), Corrupt> {
+/// Line and key as in family `head`, and the sequence, of a whole key of family `history`.
+pub(crate) fn history_parts(stored: &[u8]) -> Result<(Vec<u8>, Seq), Corrupt> {
     let fault = |at, want| Corrupt { record: "history key", at, want };
     let seq = history_seq(stored)?;
-    let line = number_at(stored, 0)?;
-    let escaped = stored.get(8..stored.len() - 8).ok_or(fault(8, "key"))?;
-    let mut key = Vec::with_capacity(escaped.len());
+    let (line, rest) = stored.split_first_chunk::<8>().ok_or(fault(0, "line"))?;
+    let mut out = line.to_vec();
     let mut at = 0;
     loop {
-        match (escaped.get(at), escaped.get(at + 1)) {
+        match (rest.get(at), rest.get(at + 1)) {
             (Some(0), Some(0xFF)) => {
-                key.push(0);
+                out.push(0);
                 at += 2;
             }
-            (Some(0), Some(0)) if at + 2 == escaped.len() => {
-                return Ok((LineId::new(line), key, seq));
-            }
-            (Some(&byte), _) if byte != 0 => {
-                key.push(byte);
+            (Some(0), Some(0)) if rest.len() == at + 10 => return Ok((out, seq)),
+            (Some(0) | None, _) => return Err(fault(8 + at, "end of the key")),
+            (Some(&byte), _) => {
+                out.push(byte);
                 at += 1;
             }
-            _ => return Err(fault(8 + at, "end of the key")),
         }
     }
 }
@@ -389,7 +386,7 @@ mod tests {
         for key in [&b"a"[..], b"", b"\0", b"\0\0", b"\0\xFF\0", b"a\xFF\0b", b"\xFF\xFF"] {
             let stored = history(LineId::new(7), key, Seq::new(9));
             let parts = history_parts(&stored);
-            assert_eq!(parts, Ok((LineId::new(7), key.to_vec(), Seq::new(9))), "{key:?}");
+            assert_eq!(parts, Ok((head(LineId::new(7), key), Seq::new(9))), "{key:?}");
             for cut in 0..stored.len() {
                 assert!(history_parts(&stored[..cut]).is_err(), "{key:?} cut at {cut}");
             }

@@ -35,6 +35,11 @@ impl Cell<'_> {
         }
     }
 
+    /// [`hash`](Self::hash), or none at all if hashes are left out.
+    pub(crate) fn hash_unless(&self, left_out: bool) -> Option<ValueHash> {
+        if left_out { None } else { self.hash() }
+    }
+
     fn write(&self, seq: Option<Seq>, out: &mut Vec<u8>) {
         out.clear();
         if let Self::Inline(value) = self {

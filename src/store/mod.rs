@@ -12,6 +12,7 @@ mod refs;
 mod saga;
 mod stats;
 mod two_phase;
+mod verify;
 
 use std::fmt;
 use std::path::Path;

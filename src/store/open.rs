@@ -366,6 +366,16 @@ impl OpenOptions {
     }
 }
 
+/// The database of a store, for reading, whatever the store's own rows are like.
+pub(super) fn open_engine_to_read(path: &Path) -> Result<Engine> {
+    /// Memory for blocks that are looked up again.
+    const CACHE_BYTES: usize = 32 << 20;
+    match look(path)? {
+        Found::Store => Engine::open(path, &EngineOptions::new(Mode::Read, CACHE_BYTES), None),
+        Found::Nothing => Err(no_store(path)),
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Store,

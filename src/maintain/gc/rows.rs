@@ -34,7 +34,8 @@ impl Collector<'_> {
             rows.seek_to_first();
             let (mut key, mut versions): (Vec<u8>, Vec<Old>) = (Vec::new(), Vec::new());
             while let Some((stored, row)) = rows.current()? {
-                let (_, of, seq) = keys::history_parts(stored)?;
+                let (mut of, seq) = keys::history_parts(stored)?;
+                of.drain(..8);
                 if of != key && !versions.is_empty() {
                     self.of_key(line, &gone, &key, &mut versions)?;
                 }

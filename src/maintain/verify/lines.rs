@@ -1,0 +1,336 @@
+//! Lines: where they fork, the layers that they are read through, and who reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Context;
+use super::found::{Findings, Site};
+use super::report::Check;
+use super::scan::Walk;
+use crate::format::commit::{Header, read_first};
+use crate::format::refs::{LayerRecord, LineRecord};
+use crate::format::{Family, keys, record};
+use crate::graph::Place;
+use crate::id::{LineId, Seq};
+
+/// What is known of a line. Everything that verification remembers of a store is of this size.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Line {
+    pub(super) id: LineId,
+    pub(super) fork: Option<Place>,
+    /// The next line down the chain of forks that has rows at the fork.
+    pub(super) below: Option<Place>,
+    /// Its first and newest commits, once the log was read.
+    pub(super) first: Option<Seq>,
+    pub(super) last: Option<Seq>,
+    /// Whether its first commit is a bulk load.
+    pub(super) bulk: bool,
+    /// Number and sum of the commits that index blocks must have.
+    pub(super) indexed: (u64, u64),
+    pub(super) layer_rows: u64,
+}
+
+/// A read layer: the run that it was made of, and what lies below it on a line that uses it.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    top: Place,
+    bottom: LineId,
+    pub(super) used: Option<Used>,
+}
+
+/// How a read layer is used.
+#[derive(Clone, Debug)]
+pub(super) struct Used {
+    /// The commit whose content it shows, with what is below.
+    pub(super) shows: Place,
+    /// The commit that is below it, and the layers that show it.
+    pub(super) below: Option<Place>,
+    pub(super) layers: Vec<Place>,
+}
+
+/// All lines of the store, by id.
+#[derive(Default)]
+pub(super) struct Lines {
+    all: Vec<Line>,
+    pub(super) made: BTreeMap<LineId, Made>,
+    /// The lines to be judged; all unless a branch was named.
+    only: Option<BTreeSet<LineId>>,
+}
+
+impl Lines {
+    pub(super) fn load(context: &Context<'_>, findings: &Findings) -> Self {
+        let mut lines = Self { made: load_made(context, findings), ..Self::default() };
+        let mut walk = Walk::prefix(context, findings, Family::Refs, &[keys::kind::LINE]);
+        let mut stored = BTreeMap::new();
+        while walk.advance() {
+            let (key, value) = walk.row();
+            let site = Site::of(Family::Refs).key(key);
+            let id = match keys::number_at(key, 1) {
+                Ok(id) if key.len() == 9 => LineId::new(id),
+                _ => {
+                    findings.malformed(site, "the key of a line");
+                    continue;
+                }
+            };
+            if context.fixed.ignores(id) {
+                continue;
+            }
+            match record::decode::<LineRecord>("line", value) {
+                Ok(record) => {
+                    let fork = record.fork.map(Place::from);
+                    lines.add(context, findings, (id, fork), record.layer_rows);
+                    if !record.layers.is_empty() {
+                        stored.insert(id, record.layers);
+                    }
+                }
+                Err(e) => findings.malformed(site.line(id), e),
+            }
+        }
+        for (id, layers) in &stored {
+            let layers: Vec<Place> = layers.iter().copied().map(Place::from).collect();
+            lines.check_layers(findings, *id, &layers);
+        }
+        // A line that shows nothing of what is below it has lost its layers.
+        for line in lines.all.iter().filter(|line| line.below.is_some()) {
+            if !stored.contains_key(&line.id) {
+                findings.add(
+                    Check::Lines,
+                    13,
+                    Site::of(Family::Refs).line(line.id),
+                    format!("line {} has no layers, though its fork has rows", line.id),
+                );
+            }
+        }
+        lines
+    }
+
+    fn add(
+        &mut self,
+        context: &Context<'_>,
+        findings: &Findings,
+        (id, fork): (LineId, Option<Place>),
+        layer_rows: u64,
+    ) {
+        let site = Site::of(Family::Refs).line(id);
+        let mut below = None;
+        match fork {
+            None if id == LineId::ROOT || self.made.contains_key(&id) => {}
+            None => findings.add(
+                Check::Lines,
+                64,
+                site,
+                format!("line {id} has no fork, and is no read layer"),
+            ),
+            Some(fork) => match context.header(fork.seq, findings) {
+                Some(header) if header.line != fork.line.get() => findings.add(
+                    Check::Lines,
+                    64,
+                    site,
+                    format!(
+                        "line {id} forks from line {} at commit {}, which is on line {}",
+                        fork.line, fork.seq, header.line
+                    ),
+                ),
+                Some(_) if fork.line >= id || self.get(fork.line).is_none() => findings.add(
+                    Check::Lines,
+                    64,
+                    site,
+                    format!("line {id} forks from line {}, which is not there", fork.line),
+                ),
+                Some(header) if header.rows > 0 => below = Some(fork),
+                Some(_) => below = self.get(fork.line).and_then(|line| line.below),
+                None => findings.add(
+                    Check::Lines,
+                    64,
+                    site,
+                    format!("line {id} forks from commit {}, which is not there", fork.seq),
+                ),
+            },
+        }
+        self.all.push(Line { id, fork, below, layer_rows, ..Line::default() });
+    }
+
+    /// INV-13: the layers are, from the fork down, the lines that have rows there, or read layers made
+    /// of runs of them.
+    fn check_layers(&mut self, findings: &Findings, id: LineId, layers: &[Place]) {
+        let mut next = self.get(id).and_then(|line| line.below);
+        let wrong = |layer: &Place| {
+            let what = format!(
+                "line {id} is read through line {} at commit {}, which is not what its fork shows",
+                layer.line, layer.seq
+            );
+            findings.add(Check::Lines, 13, Site::of(Family::Refs).line(id), what);
+        };
+        for (i, layer) in layers.iter().enumerate() {
+            let (top, bottom) = match self.made.contains_key(&layer.line) {
+                true => (self.top(layer.line), self.bottom(layer.line)),
+                false => (Some(*layer), Some(layer.line)),
+            };
+            if top.is_none() || top != next {
+                return wrong(layer);
+            }
+            next = bottom.and_then(|bottom| self.get(bottom)).and_then(|line| line.below);
+            if let Some(made) = self.made.get_mut(&layer.line)
+                && let (None, Some(shows)) = (&made.used, top)
+            {
+                made.used = Some(Used { shows, below: next, layers: layers[i + 1..].to_vec() });
+            }
+        }
+        if let Some(next) = next {
+            let what = format!(
+                "line {id} is not read through line {}, though its fork shows it",
+                next.line
+            );
+            findings.add(Check::Lines, 13, Site::of(Family::Refs).line(id), what);
+        }
+    }
+
+    /// The first of the lines that a read layer was made of.
+    fn top(&self, mut line: LineId) -> Option<Place> {
+        loop {
+            let top = self.made.get(&line)?.top;
+            if !self.made.contains_key(&top.line) {
+                return Some(top);
+            }
+            // Made of older ones: so this ends.
+            line = Some(top.line).filter(|top| *top < line)?;
+        }
+    }
+
+    /// The last of them.
+    fn bottom(&self, mut line: LineId) -> Option<LineId> {
+        loop {
+            let bottom = self.made.get(&line)?.bottom;
+            if !self.made.contains_key(&bottom) {
+                return Some(bottom);
+            }
+            line = Some(bottom).filter(|bottom| *bottom < line)?;
+        }
+    }
+
+    fn position(&self, id: LineId) -> Option<usize> {
+        self.all.binary_search_by_key(&id, |line| line.id).ok()
+    }
+
+    pub(super) fn get(&self, id: LineId) -> Option<&Line> {
+        self.position(id).map(|i| &self.all[i])
+    }
+
+    pub(super) fn get_mut(&mut self, id: LineId) -> Option<&mut Line> {
+        self.position(id).map(|i| &mut self.all[i])
+    }
+
+    pub(super) fn all(&self) -> &[Line] {
+        &self.all
+    }
+
+    /// Whether a line is to be judged.
+    pub(super) fn judges(&self, id: LineId) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&id))
+    }
+
+    /// Whether all lines are.
+    pub(super) fn is_all(&self) -> bool {
+        self.only.is_none()
+    }
+
+    /// Judges a line, and those that it reads, and no others.
+    pub(super) fn restrict(&mut self, line: LineId) {
+        let mut only = BTreeSet::new();
+        let mut next = Some(line);
+        while let Some(line) = next {
+            if !only.insert(line) {
+                break;
+            }
+            next = self.get(line).and_then(|line| line.fork).map(|fork| fork.line);
+        }
+        let within =
+            |made: &&Made| made.used.as_ref().is_some_and(|used| only.contains(&used.shows.line));
+        let layers: Vec<LineId> =
+            self.made.iter().filter(|(_, made)| within(made)).map(|(id, _)| *id).collect();
+        only.extend(layers);
+        self.only = Some(only);
+    }
+
+    /// Up to which commit of one line each line is read, its own commits aside; in the order of
+    /// [`all`](Self::all).
+    pub(super) fn readers(&self, of: LineId) -> Vec<Option<Seq>> {
+        let mut out: Vec<Option<Seq>> = Vec::with_capacity(self.all.len());
+        for line in &self.all {
+            let reads = match line.fork {
+                _ if line.id == of => Some(Seq::MAX),
+                Some(fork) if fork.line == of => Some(fork.seq),
+                Some(fork) => self.position(fork.line).and_then(|i| out.get(i).copied().flatten()),
+                None => None,
+            };
+            out.push(reads);
+        }
+        out
+    }
+
+    /// Up to which commit a place reads a line, given [`readers`](Self::readers) of that line.
+    pub(super) fn reach(&self, readers: &[Option<Seq>], of: LineId, from: Place) -> Option<Seq> {
+        if from.line == of {
+            return Some(from.seq);
+        }
+        self.position(from.line).and_then(|i| readers.get(i).copied().flatten())
+    }
+}
+
+/// The rows that say which read layers there are.
+fn load_made(context: &Context<'_>, findings: &Findings) -> BTreeMap<LineId, Made> {
+    let mut out = BTreeMap::new();
+    let mut walk = Walk::prefix(context, findings, Family::Refs, &[keys::kind::LAYER]);
+    while walk.advance() {
+        let (key, value) = walk.row();
+        let site = Site::of(Family::Refs).key(key);
+        let part = |at| keys::number_at(key, at).ok().filter(|_| key.len() == 25);
+        let (Some(line), Some(seq), Some(bottom)) = (part(1), part(9), part(17)) else {
+            findings.malformed(site, "the key of a read layer");
+            continue;
+        };
+        let made = match record::decode::<LayerRecord>("read layer", value) {
+            Ok(made) => LineId::new(made.line),
+            Err(e) => {
+                findings.malformed(site, e);
+                continue;
+            }
+        };
+        let top = Place { line: LineId::new(line), seq: Seq::new(seq) };
+        let there = context.get(Family::Refs, &keys::line(made), findings);
+        if there.is_none() {
+            let what = format!("a read layer is said to be line {made}, which is not there");
+            findings.add(Check::Lines, 64, site, what);
+            continue;
+        }
+        out.insert(made, Made { top, bottom: LineId::new(bottom), used: None });
+    }
+    out
+}
+
+impl Context<'_> {
+    /// A row; none too if it cannot be read, which is a finding.
+    pub(super) fn get(&self, family: Family, key: &[u8], findings: &Findings) -> Option<Vec<u8>> {
+        match self.db.get(family, key) {
+            Ok(row) => row,
+            Err(e) => {
+                findings.unreadable(Site::of(family).key(key), &e);
+                None
+            }
+        }
+    }
+
+    /// The header of a commit that is to be judged; none if it is not there or does not decode, which is
+    /// found where the log is read.
+    pub(super) fn header(&self, seq: Seq, findings: &Findings) -> Option<Header> {
+        if seq > self.fixed.latest {
+            return None;
+        }
+        let row = self.get(Family::Log, &keys::log(seq, 0), findings)?;
+        read_first(&row).ok().map(|(header, _)| header)
+    }
+
+    /// Whether a commit is there, on the line it is said to be on.
+    pub(super) fn is_commit(&self, place: Place, findings: &Findings) -> bool {
+        self.header(place.seq, findings).is_some_and(|header| header.line == place.line.get())
+    }
+}

@@ -1,0 +1,172 @@
+//! What is fixed for a verification, the rows of `meta`, and the files of the store.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Context;
+use super::found::{Findings, Site};
+use super::report::Check;
+use super::scan::Walk;
+use crate::engine::Frozen;
+use crate::format::merge::RulesRecord;
+use crate::format::refs::{ImportRecord, StoreRecord, meta};
+use crate::format::{Corrupt, FORMAT_VERSION, Family, keys, record};
+use crate::id::{LineId, Seq};
+
+/// The first sequence that may be missing no more, below which history was collected.
+const LOG_START: &[u8] = b"log-start";
+
+/// What is read first, and holds for the whole verification.
+#[derive(Default)]
+pub(super) struct Fixed {
+    /// The newest commit; what is above belongs to an import that is being written.
+    pub(super) latest: Seq,
+    /// The first commit that must be in the log.
+    pub(super) log_start: Seq,
+    pub(super) indexed: Seq,
+    /// Lines from here on belong to an import that is being written.
+    first_line: Option<LineId>,
+    /// Read layers that are being written.
+    unfinished: BTreeSet<LineId>,
+}
+
+impl Fixed {
+    pub(super) fn load(db: &Frozen<'_>, findings: &Findings) -> Self {
+        let get = |name: &[u8]| db.get(Family::Meta, name).ok().flatten();
+        let number =
+            |name: &[u8]| get(name).and_then(|row| record::decode::<u64>("number", &row).ok());
+        let import: Option<ImportRecord> =
+            get(meta::IMPORT).and_then(|row| record::decode("import marker", &row).ok());
+        let mut unfinished = BTreeSet::new();
+        let upper = crate::kv::after_prefix(meta::UNFINISHED);
+        let mut rows = db.look(Family::Meta, meta::UNFINISHED, upper.as_deref());
+        rows.seek_to_first();
+        while let Ok(Some((key, _))) = rows.current() {
+            unfinished.extend(keys::number_at(key, meta::UNFINISHED.len()).map(LineId::new));
+            rows.next();
+        }
+        let indexed = number(meta::INDEXED).map(Seq::new).unwrap_or_default();
+        let latest = match import {
+            Some(import) => Seq::new(import.first_seq.saturating_sub(1)),
+            None => newest(db, findings).unwrap_or(indexed),
+        };
+        let log_start = number(LOG_START).map_or(Seq::ROOT, |seq| Seq::new(seq).next());
+        let first_line = import.map(|import| LineId::new(import.first_line));
+        Self { latest, log_start, indexed, first_line, unfinished }
+    }
+
+    /// Whether a line is being written, by an import or as a read layer, and is nobody's yet.
+    pub(super) fn ignores(&self, line: LineId) -> bool {
+        self.first_line.is_some_and(|first| line >= first) || self.unfinished.contains(&line)
+    }
+
+    /// What unfinished work has left, or is still at.
+    pub(super) fn leftovers(&self, out: &mut Vec<String>) {
+        if let Some(first) = self.first_line {
+            out.push(format!("an import that is not finished: lines from {first} on"));
+        }
+        for line in &self.unfinished {
+            out.push(format!("a read layer that is not finished: line {line}"));
+        }
+    }
+}
+
+/// The newest commit in the log.
+fn newest(db: &Frozen<'_>, findings: &Findings) -> Option<Seq> {
+    let upper = keys::log(Seq::new(keys::LAST_SEQ), 0);
+    let mut rows = db.look(Family::Log, &[], Some(&upper));
+    rows.seek_to_last();
+    match rows.current() {
+        Ok(Some((key, _))) => keys::log_parts(key).ok().flatten().map(|(seq, _)| seq),
+        Ok(None) => None,
+        Err(e) => {
+            findings.unreadable(Site::of(Family::Log), &e);
+            None
+        }
+    }
+}
+
+/// INV-59, INV-66: the rows of `meta` are known, and decode.
+pub(super) fn check(context: &Context<'_>, findings: &Findings) {
+    let mut walk = Walk::new(context, findings, Family::Meta, (&[], None));
+    let mut seen = BTreeSet::new();
+    while walk.advance() {
+        let (key, value) = walk.row();
+        let site = || Site::of(Family::Meta).key(key);
+        match decode(key, value) {
+            None => findings.add(
+                Check::Meta,
+                59,
+                site(),
+                format!("there is a row {} that nobody knows", crate::kv::show_key(key)),
+            ),
+            Some(Err(e)) => findings.malformed(site(), e),
+            Some(Ok(())) => {}
+        }
+        if key == meta::FORMAT && record::decode::<u32>("format", value) != Ok(FORMAT_VERSION) {
+            findings.add(Check::Meta, 59, site(), "the store is said to be of another format");
+        }
+        seen.insert(key.to_vec());
+    }
+    for name in [meta::FORMAT, meta::STORE, meta::ACTIVE] {
+        if !seen.contains(name) && !context.is_stopped() {
+            let what = format!("the row {} is missing", crate::kv::show_key(name));
+            findings.add(Check::Meta, 59, Site::of(Family::Meta).key(name), what);
+        }
+    }
+    if context.fixed.indexed > context.fixed.latest {
+        let what = format!(
+            "the index is said to reach commit {}, beyond the newest one",
+            context.fixed.indexed
+        );
+        findings.add(Check::Index, 63, Site::of(Family::Meta).key(meta::INDEXED), what);
+    }
+}
+
+/// Whether a row decodes; none for a name that is not known.
+fn decode(key: &[u8], value: &[u8]) -> Option<Result<(), Corrupt>> {
+    let number = || record::decode::<u64>("number", value).map(|_| ());
+    Some(match key {
+        meta::FORMAT => record::decode::<u32>("format", value).map(|_| ()),
+        meta::STORE => record::decode::<StoreRecord>("store", value).map(|_| ()),
+        meta::ACTIVE => record::decode::<String>("active branch", value).map(|_| ()),
+        meta::INDEXED | meta::LOCK_FENCES | LOG_START => number(),
+        meta::IMPORT => record::decode::<ImportRecord>("import marker", value).map(|_| ()),
+        meta::MERGE_RULES => record::decode::<RulesRecord>("merge rules", value).map(|_| ()),
+        _ if key.starts_with(meta::UNFINISHED) => {
+            keys::number_at(key, meta::UNFINISHED.len()).map(|_| ())
+        }
+        _ if key.starts_with(meta::CONFIG) => {
+            record::decode::<String>("setting", value).map(|_| ())
+        }
+        _ => return None,
+    })
+}
+
+/// Files that belong to nobody.
+pub(super) fn strange_files(context: &Context<'_>, store: &Path, out: &mut Vec<String>) {
+    let used: BTreeSet<String> = context.db.engine().data_files().into_iter().collect();
+    let Ok(entries) = std::fs::read_dir(store) else { return };
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    let newest = used.iter().max().cloned().unwrap_or_default();
+    for name in names {
+        let known = match name.rsplit_once('.') {
+            // A file with a higher number is one that a writer is making.
+            Some((_, "sst")) => used.contains(&name) || name > newest,
+            Some((number, "log" | "blob" | "dbtmp")) => number.bytes().all(|b| b.is_ascii_digit()),
+            _ => is_known(&name),
+        };
+        if !known {
+            out.push(name);
+        }
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    const NAMES: [&str; 8] =
+        ["withy.store", "withy.lock", "bulk", "CURRENT", "IDENTITY", "LOCK", "LOG", "archive"];
+    const STARTS: [&str; 3] = ["MANIFEST-", "OPTIONS-", "LOG.old."];
+    NAMES.contains(&name) || STARTS.iter().any(|start| name.starts_with(start))
+}
