@@ -29,3 +29,4 @@ mod txn;
 mod undo;
 mod undo_model;
 mod values;
+mod verify;

@@ -9,7 +9,7 @@ use withy::{
     TagOptions,
 };
 
-use crate::support::{Scratch, must_fail, rows};
+use crate::support::{Scratch, must_fail, must_verify, rows};
 
 type Content = BTreeMap<String, String>;
 
@@ -405,6 +405,7 @@ fn undo_1_long_chains_match_the_model() {
             }
             model.check(&step);
         }
+        must_verify(&model.store);
         while !model.done.is_empty() {
             model.undo(&format!("seed {seed}, all the way back"));
         }

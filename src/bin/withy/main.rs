@@ -93,6 +93,7 @@ enum Verb {
     Prepared(verbs::prepared::Prepared),
     Config(verbs::config::Config),
     Stats(verbs::stats::Stats),
+    Verify(verbs::verify::Verify),
     Completions(verbs::completions::Completions),
 }
 
@@ -148,6 +149,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Prepared(args) => verbs::prepared::run(&args, &mut app),
         Verb::Config(args) => verbs::config::run(&args, &mut app),
         Verb::Stats(args) => verbs::stats::run(&args, &mut app),
+        Verb::Verify(args) => verbs::verify::run(&args, &mut app),
         Verb::Completions(args) => verbs::completions::run(&args, Cli::command()),
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Judge {
     parent: Option<Parent>,
     /// Whether its changes are not all known.
     pub(super) broken: bool,
+    /// Whether its parts are not one behind the other.
+    misplaced: bool,
     quick: bool,
     hasher: IdHasher,
     sum: FingerprintSum,
@@ -64,6 +66,7 @@ impl Judge {
             seq,
             line: LineId::new(header.line),
             broken: false,
+            misplaced: false,
             quick,
             hasher: IdHasher::new(),
             sum: FingerprintSum::new(start),
@@ -84,7 +87,7 @@ impl Judge {
     /// A further part has come.
     pub(super) fn further(&mut self, part: u32) {
         self.further += 1;
-        self.broken |= part != self.further;
+        self.misplaced |= part != self.further;
     }
 
     /// Takes the changes of a part.
@@ -132,12 +135,12 @@ impl Judge {
         let id = std::mem::take(&mut self.hasher).finish(self.seq, &self.header);
         let (seq, header) = (self.seq, &self.header);
         let mut broken = self.broken;
-        let mut fault = |check, invariant, what: String| {
+        let fault = |check, invariant, what: String| {
             findings.add(check, invariant, self.site(), format!("commit {seq} {what}"));
         };
         let (bulk, parts) = header.changes_at.parts();
         let wanted = if bulk { 0 } else { parts };
-        if self.broken && self.further == wanted || self.further != wanted {
+        if self.further != wanted || self.misplaced {
             if !bulk {
                 fault(
                     Check::Log,

@@ -27,6 +27,7 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use options::VerifyOptions;
@@ -211,18 +212,16 @@ impl<'a> Work<'a> {
     }
 
     fn log(&mut self, meter: &mut Meter<'_>) -> Result<u64> {
-        let (context, findings, lines) = (self.context, self.findings, &self.lines);
-        let done = pool::run(context, meter, self.runs(), |(from, to)| {
+        let (runs, lines) = (self.runs(), &self.lines);
+        let (context, findings) = (self.context, self.findings);
+        let all = Mutex::new(&mut self.sums);
+        let runs = pool::run(context, meter, runs, |(from, to)| {
             let mut pass = LogPass::new(context, findings, lines, Sums::new(true));
             pass.judge(from, to);
-            (pass.run, pass.sink)
+            all.lock().unwrap_or_else(PoisonError::into_inner).add(&pass.sink);
+            pass.run
         })?;
-        let mut runs = Vec::with_capacity(done.len());
-        for (run, sums) in done {
-            self.sums.add(&sums);
-            self.broken.extend(run.broken.iter().copied());
-            runs.push(run);
-        }
+        self.broken.extend(runs.iter().flat_map(|run| run.broken.iter().copied()));
         let commits = runs.iter().map(|run| run.commits).sum();
         log::join(&runs, &mut self.lines, findings);
         Ok(commits)
@@ -232,20 +231,20 @@ impl<'a> Work<'a> {
         let (context, findings) = (self.context, self.findings);
         let (lines, named) = (&self.lines, &self.named);
         let ranges = rows::ranges(context, lines);
-        let done = pool::run(context, meter, ranges.clone(), |range: Range| {
+        let all: Mutex<(&mut Sums, BTreeMap<LineId, LineSum>)> =
+            Mutex::new((&mut self.sums, BTreeMap::new()));
+        let versions = pool::run(context, meter, ranges.clone(), |range: Range| {
             let mut pass = RowPass::new(context, findings, (lines, named), Sums::new(false));
             pass.judge(&range);
-            (pass.sums, pass.sink, pass.versions)
-        })?;
-        let mut of_lines: BTreeMap<LineId, LineSum> = BTreeMap::new();
-        let mut versions = 0;
-        for (line_sums, sums, count) in done {
-            self.sums.add(&sums);
-            versions += count;
-            for (line, sum) in line_sums {
-                of_lines.entry(line).or_default().add(&sum);
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.0.add(&pass.sink);
+            for (line, sum) in &pass.sums {
+                all.1.entry(*line).or_default().add(sum);
             }
-        }
+            pass.versions
+        })?;
+        let versions = versions.into_iter().sum();
+        let (_, of_lines) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
         let doubtful = self.trace(meter, &ranges)?;
         rows::check_lines(context, findings, &self.lines, (&of_lines, &doubtful));
         Ok(versions)

@@ -25,6 +25,7 @@ mod transfer;
 mod tty;
 mod txn;
 mod undo;
+mod verify;
 mod write;
 
 use std::path::Path;

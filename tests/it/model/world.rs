@@ -8,7 +8,7 @@ use fastrand::Rng;
 use withy::{Committed, KeyRange, View};
 
 use super::graph::first_parents;
-use crate::support::{Scratch, show};
+use crate::support::{Scratch, must_verify, show};
 
 /// What is visible at a commit.
 pub(crate) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -109,7 +109,9 @@ impl World {
             }
         }
         self.check_all();
+        must_verify(&self.store);
         self.reopen();
+        must_verify(&self.store);
         self.check_all();
     }
 

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use withy::{
     Batch, Branch, BranchOptions, Clock, Commit, CommitOptions, Create, Direction, Error,
     ErrorKind, KeyRange, OpenOptions, Read, Seq, Store, Timestamp,
+    VerifyOptions,
 };
 
 /// Starts at 2026-01-01T00:00:00Z and goes on by one second each time it is asked.
@@ -91,6 +92,15 @@ impl std::ops::Deref for Scratch {
     fn deref(&self) -> &Store {
         self.store.as_ref().expect("the store is open")
     }
+}
+
+/// Verifies a store, which must be whole.
+#[track_caller]
+pub(crate) fn must_verify(store: &Store) -> withy::VerifyReport {
+    let report = store.verify(VerifyOptions::default()).expect("the store can be verified");
+    let told: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    assert!(report.is_clean(), "nothing is wrong with the store:\n{}", told.join("\n"));
+    report
 }
 
 /// The pairs of a view, as text.

@@ -31,3 +31,45 @@ pub(crate) fn raw_refs(store: &Path, kind: u8) -> BTreeMap<Vec<u8>, Vec<u8>> {
         .map(|((_, key), value)| (key[1..].to_vec(), value))
         .collect()
 }
+
+/// A closed store, open as the database it is: any row can be set or removed.
+pub(crate) struct Raw(rocksdb::DB);
+
+impl Raw {
+    pub(crate) fn open(store: &Path) -> Self {
+        let options = rocksdb::Options::default();
+        let names = FAMILIES.into_iter().chain(["default"]);
+        Self(rocksdb::DB::open_cf(&options, store, names).expect("the database opens"))
+    }
+
+    pub(crate) fn put(&self, family: &str, key: &[u8], value: &[u8]) {
+        let cf = self.0.cf_handle(family).expect("every family is there");
+        self.0.put_cf(cf, key, value).expect("the row can be written");
+    }
+
+    pub(crate) fn delete(&self, family: &str, key: &[u8]) {
+        let cf = self.0.cf_handle(family).expect("every family is there");
+        self.0.delete_cf(cf, key).expect("the row can be removed");
+    }
+
+    pub(crate) fn get(&self, family: &str, key: &[u8]) -> Vec<u8> {
+        let cf = self.0.cf_handle(family).expect("every family is there");
+        let row = self.0.get_cf(cf, key).expect("the row can be read");
+        row.unwrap_or_else(|| panic!("{family} has a row {}", key.escape_ascii()))
+    }
+
+    /// The keys of a family that start so, in order.
+    pub(crate) fn keys(&self, family: &str, prefix: &[u8]) -> Vec<Vec<u8>> {
+        let cf = self.0.cf_handle(family).expect("every family is there");
+        let from = rocksdb::IteratorMode::From(prefix, rocksdb::Direction::Forward);
+        let rows = self.0.iterator_cf(cf, from).map(|row| row.expect("it can be read").0.into_vec());
+        rows.take_while(|key| key.starts_with(prefix)).collect()
+    }
+
+    /// Changes a row.
+    pub(crate) fn edit(&self, family: &str, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+        let mut row = self.get(family, key);
+        change(&mut row);
+        self.put(family, key, &row);
+    }
+}

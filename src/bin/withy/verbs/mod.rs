@@ -34,3 +34,4 @@ pub(crate) mod switch;
 pub(crate) mod tag;
 pub(crate) mod txn;
 pub(crate) mod undo;
+pub(crate) mod verify;

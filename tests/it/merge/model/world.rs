@@ -9,7 +9,7 @@ use withy::{
 };
 
 use super::reference::{Cell, Dag, Map};
-use crate::support::{Scratch, must_fail, must_scan, show};
+use crate::support::{Scratch, must_fail, must_scan, must_verify, show};
 
 const BRANCHES: [&str; 5] = ["main", "a", "b", "c", "d"];
 const TAGS: [&str; 3] = ["v1", "v2", "v3"];
@@ -68,6 +68,7 @@ impl World {
             }
         }
         self.reopen();
+        must_verify(&self.store);
         self.check_branches();
         self.check_old(self.dag.nodes.len());
     }
