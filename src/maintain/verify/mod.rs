@@ -27,8 +27,8 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 pub use options::VerifyOptions;
 pub use report::{Check, Finding, VerifyReport};

@@ -4,7 +4,8 @@ use super::Shell;
 
 #[test]
 fn ops_6_verify_says_that_all_is_well() {
-    let shell = Shell::after("withy -q put pear green; withy -q switch -c topic; withy -q put fig blue");
+    let shell =
+        Shell::after("withy -q put pear green; withy -q switch -c topic; withy -q put fig blue");
     shell.session(
         r#"
 $ withy verify | sed 's/; .*//'
@@ -35,14 +36,15 @@ rows: the version that commit 1 wrote is not what the commit says (head, line 0,
   keep a copy of the store and restore a backup; what is not named here can still be read and exported
 judged: 2 commits, 1 version, 1 line, 0 large values
 ! error: verify: the store is damaged: 1 finding
-! hint: keep a copy of the store and restore a backup; what is not named here can still be read and exported
+! hint: keep a copy of the store before anything else, and see what each finding advises
 $ withy verify --json | head -n 1
 {"check":"rows","invariant":60,"what":"the version that commit 1 wrote is not what the commit says","family":"head","line":0,"seq":1,"key":"pear","branches":["main"],"tags":[],"more":0,"advice":"keep a copy of the store and restore a backup; what is not named here can still be read and exported"}
 ! error: verify: the store is damaged: 1 finding
-! hint: keep a copy of the store and restore a backup; what is not named here can still be read and exported
+! hint: keep a copy of the store before anything else, and see what each finding advises
 $ withy verify --max-findings 0 -q
 and 1 more
 ! error: verify: the store is damaged: 1 finding
+! hint: keep a copy of the store before anything else, and see what each finding advises
 [4]
 "#,
     );

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
 use withy::{
     Batch, Branch, BranchOptions, Clock, Commit, CommitOptions, Create, Direction, Error,
-    ErrorKind, KeyRange, OpenOptions, Read, Seq, Store, Timestamp,
-    VerifyOptions,
+    ErrorKind, KeyRange, OpenOptions, Read, Seq, Store, Timestamp, VerifyOptions,
 };
 
 /// Starts at 2026-01-01T00:00:00Z and goes on by one second each time it is asked.

@@ -62,7 +62,8 @@ impl Raw {
     pub(crate) fn keys(&self, family: &str, prefix: &[u8]) -> Vec<Vec<u8>> {
         let cf = self.0.cf_handle(family).expect("every family is there");
         let from = rocksdb::IteratorMode::From(prefix, rocksdb::Direction::Forward);
-        let rows = self.0.iterator_cf(cf, from).map(|row| row.expect("it can be read").0.into_vec());
+        let rows =
+            self.0.iterator_cf(cf, from).map(|row| row.expect("it can be read").0.into_vec());
         rows.take_while(|key| key.starts_with(prefix)).collect()
     }
 

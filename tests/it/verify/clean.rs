@@ -63,7 +63,11 @@ fn ops_6_a_store_is_verified_while_it_is_written() {
                 if done.load(Ordering::Relaxed) {
                     break;
                 }
-                must_put(&main, &format!("k{}", n % 20), &n.to_string().repeat(1 + n as usize % 30));
+                must_put(
+                    &main,
+                    &format!("k{}", n % 20),
+                    &n.to_string().repeat(1 + n as usize % 30),
+                );
                 if n % 10 == 0 {
                     let name = format!("b{n}");
                     must_put(&must_branch(&store, &name, "main"), "own", &name);

@@ -92,7 +92,7 @@ const CASES: &[Case] = &[
     Case { name: "a changed number of keys", check: Check::Content, invariant: 6, says: "counts", touches: &["main"],
         damage: |raw, w| raw.edit("log", &log(w.counted), |row| { let at = keys_at(row, w); row[at] += 1; }) },
     Case { name: "a changed number of rows", check: Check::Content, invariant: 66, says: "rows", touches: &["main"],
-        damage: |raw, w| raw.edit("log", &log(w.counted), |row| { let at = keys_at(row, w); row[at + 1] += 1; }) },
+        damage: |raw, w| raw.edit("log", &log(w.counted), |row| { let at = keys_at(row, w); row[at + 1] -= 1; }) },
     Case { name: "a part of a bulk load is missing", check: Check::Log, invariant: 61, says: "parts, of which 0", touches: &["loaded"],
         damage: |raw, _| { let key = first(raw, "log", &[0xFF, 0]); raw.delete("log", &key) } },
     Case { name: "a part that belongs to nobody", check: Check::Log, invariant: 61, says: "belong to no commit", touches: &[],

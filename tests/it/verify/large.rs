@@ -6,7 +6,7 @@ use withy::exchange::{LoadOptions, load};
 use withy::{Batch, CommitOptions, Store, VerifyOptions};
 
 use super::told;
-use crate::support::Scratch;
+use crate::support::{Scratch, must_branch};
 
 /// The memory of this process at its highest since it was reset, in KiB, where the system tells.
 fn peak() -> Option<u64> {
@@ -24,6 +24,7 @@ fn reset_peak() -> Option<u64> {
 fn filled(rows: u32) -> Scratch {
     let store = Scratch::new();
     let pairs = (0..rows / 2).map(|n| Ok((format!("row/{n:09}").into_bytes(), vec![b'v'; 100])));
+    must_branch(&store, "loaded", "seq:0");
     load(&store, "loaded", pairs, LoadOptions::default()).expect("load");
     let branch = store.branch("loaded").expect("branch");
     for chunk in 0..rows / 2 / 1_000 {

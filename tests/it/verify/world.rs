@@ -60,6 +60,7 @@ fn make() -> World {
     must_write(&main, "fruit", &[("plum", Some("blue")), ("apple", Some("red"))]);
     must_put(&main, "large", &"large ".repeat(40));
     store.create_tag("v1", "main", TagOptions::default()).expect("tag");
+    store.create_tag("v2", "main", TagOptions::default()).expect("tag");
     let yellow = must_put(&main, "pear", "yellow");
     must_delete(&main, "apple");
     let topic = must_branch(&store, "topic", "main");
@@ -69,6 +70,7 @@ fn make() -> World {
     let options = MergeOptions::default().resolve("pear", Resolution::Theirs);
     store.merge("main", "side", options).expect("merge");
     let rows = (0..300u32).map(|n| Ok((format!("row/{n:05}").into_bytes(), b"v".to_vec())));
+    must_branch(&store, "loaded", "seq:0");
     load(&store, "loaded", rows, LoadOptions::default()).expect("load");
     deep(&store);
     let counted = must_put(&main, "plum", "blue again");
@@ -93,8 +95,12 @@ fn make() -> World {
     let path = store.path();
     let refs = raw_refs(&path, b'b');
     let line = |name: &str| u64::from(refs[name.as_bytes()][1]);
-    let lines = raw_refs(&path, b'y');
-    let layer_line = u64::from(*lines.values().next_back().and_then(|row| row.last()).expect("one"));
+    // Numbers are small here, one byte each: version, fork, number of layers, layers.
+    let made = raw_refs(&path, b'y');
+    let deep = &raw_refs(&path, b'l')[&line("deep7").to_be_bytes()[..]];
+    let layers = deep[5..].iter().step_by(2).take(usize::from(deep[4]));
+    let is_made = |line: &&u8| made.values().any(|row| row.last() == Some(*line));
+    let layer_line = u64::from(*layers.clone().find(is_made).expect("deep7 has a read layer"));
     let (topic_line, loaded_line, busy_line) = (line("topic"), line("loaded"), line("busy"));
     World {
         path,

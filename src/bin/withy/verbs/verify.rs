@@ -72,9 +72,10 @@ pub(crate) fn run(args: &Verify, app: &mut App) -> Result<Outcome> {
     if report.is_clean() {
         return Ok(Outcome::Done);
     }
-    let hint = report.findings.first().map_or("", |finding| finding.check.advice());
     let what = plural(report.found, "finding");
-    Err(Failure::new(Code::Damaged, "verify", format!("the store is damaged: {what}")).hint(hint))
+    let failure = Failure::new(Code::Damaged, "verify", format!("the store is damaged: {what}"));
+    Err(failure
+        .hint("keep a copy of the store before anything else, and see what each finding advises"))
 }
 
 fn tell(out: &mut Out, report: &VerifyReport, bytes: u64, quiet: bool) -> Result<()> {
