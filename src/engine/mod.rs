@@ -5,7 +5,6 @@
 
 mod bulk;
 pub(crate) mod fault;
-mod frozen;
 mod logfile;
 mod manifest;
 mod open;
@@ -28,7 +27,6 @@ use rocksdb::{
 
 pub(crate) use bulk::SortedFile;
 pub(crate) use fault::Point;
-pub(crate) use frozen::Frozen;
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Owner};
 pub(crate) use recovery::LogReport;
@@ -72,6 +70,10 @@ macro_rules! on_db {
         }
     };
 }
+
+mod frozen;
+
+pub(crate) use frozen::Frozen;
 
 /// One open database.
 pub(crate) struct Engine {
