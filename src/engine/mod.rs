@@ -339,10 +339,10 @@ impl Engine {
     pub(crate) fn compact(&self, family: Family) -> Result<()> {
         let db = self.writable()?;
         let cf = db.cf_handle(family.name()).expect("every family is opened");
-        fault::step(Point::Flush, &self.path, || {
+        self.step(Point::Flush, || {
             db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
         })?;
-        fault::step(Point::Compact, &self.path, || {
+        self.step(Point::Compact, || {
             db.compact_range_cf(cf, None::<&[u8]>, None::<&[u8]>);
             Ok(())
         })
@@ -352,7 +352,7 @@ impl Engine {
     pub(crate) fn reclaim(&self, family: Family, range: (&[u8], Option<&[u8]>)) -> Result<()> {
         let db = self.writable()?;
         let cf = db.cf_handle(family.name()).expect("every family is opened");
-        fault::step(Point::Flush, &self.path, || {
+        self.step(Point::Flush, || {
             db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
         })?;
         // Files of large values are rewritten whatever their age, and whatever is still used of them.
@@ -369,7 +369,7 @@ impl Engine {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         options.set_exclusive_manual_compaction(false);
-        fault::step(Point::Compact, &self.path, || {
+        self.step(Point::Compact, || {
             db.compact_range_cf_opt(cf, Some(range.0), range.1, &options);
             Ok(())
         })?;

@@ -165,8 +165,17 @@ pub(super) fn strange_files(context: &Context<'_>, store: &Path, out: &mut Vec<S
 }
 
 fn is_known(name: &str) -> bool {
-    const NAMES: [&str; 8] =
-        ["withy.store", "withy.lock", "bulk", "CURRENT", "IDENTITY", "LOCK", "LOG", "archive"];
+    const NAMES: [&str; 9] = [
+        "withy.store",
+        "withy.lock",
+        "withy.synced",
+        "bulk",
+        "CURRENT",
+        "IDENTITY",
+        "LOCK",
+        "LOG",
+        "archive",
+    ];
     const STARTS: [&str; 3] = ["MANIFEST-", "OPTIONS-", "LOG.old."];
     NAMES.contains(&name) || STARTS.iter().any(|start| name.starts_with(start))
 }

@@ -152,5 +152,5 @@ fn cli_4_an_export_can_be_broken_off() {
     odd_rows(&store);
     let view = store.view("main").expect("main");
     let stop = JsonlOptions::default().progress(|_| ControlFlow::Break(()));
-    must_fail(export_jsonl(&view, Vec::new(), stop), ErrorKind::Io);
+    must_fail(export_jsonl(&view, Vec::new(), stop), ErrorKind::Interrupted);
 }

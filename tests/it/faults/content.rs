@@ -144,7 +144,9 @@ pub(super) fn must_be_tidy(store: &Path, when: &str) {
 
 /// The keys of family `meta`, as they are on disk.
 fn raw_meta(store: &Path) -> Vec<Vec<u8>> {
-    let options = rocksdb::Options::default();
+    let mut options = rocksdb::Options::default();
+    // Else RocksDB would write down that it is not, which it cannot in a database that it only reads.
+    options.set_track_and_verify_wals_in_manifest(true);
     let names = crate::support::raw::FAMILIES.into_iter().chain(["default"]);
     let db = rocksdb::DB::open_cf_for_read_only(&options, store, names, false)
         .expect("the database opens");

@@ -8,7 +8,9 @@ pub(crate) const FAMILIES: [&str; 7] = ["head", "history", "log", "blob", "refs"
 
 /// All rows by family and key. The store must not be open for writing.
 pub(crate) fn raw_rows(store: &Path) -> BTreeMap<(&'static str, Vec<u8>), Vec<u8>> {
-    let options = rocksdb::Options::default();
+    let mut options = rocksdb::Options::default();
+    // Else RocksDB would write down that it is not, which it cannot in a database that it only reads.
+    options.set_track_and_verify_wals_in_manifest(true);
     let names = FAMILIES.into_iter().chain(["default"]);
     let db = rocksdb::DB::open_cf_for_read_only(&options, store, names, false)
         .expect("the database opens");
@@ -37,7 +39,8 @@ pub(crate) struct Raw(rocksdb::DB);
 
 impl Raw {
     pub(crate) fn open(store: &Path) -> Self {
-        let options = rocksdb::Options::default();
+        let mut options = rocksdb::Options::default();
+        options.set_track_and_verify_wals_in_manifest(true);
         let names = FAMILIES.into_iter().chain(["default"]);
         Self(rocksdb::DB::open_cf(&options, store, names).expect("the database opens"))
     }
