@@ -39,6 +39,7 @@
 //! | do several things or none | [`SagaDef`], [`Store::start_saga`] |
 //! | know that all of it is whole | [`Store::verify`] |
 //! | commit to several stores or none | [`Txn::prepare`], [`Coordinator`], [`StoreParticipant`] |
+//! | copy a store while it is used | [`Store::checkpoint`], [`Store::back_up`], [`Backups`] |
 
 pub mod guide;
 
@@ -103,6 +104,10 @@ pub use locks::{
     LockSession, LockStats,
 };
 pub use maintain::gc::{GcOptions, GcReport, Retention, RetentionRule};
+pub use maintain::{
+    BackupFault, BackupInfo, BackupOptions, BackupReport, BackupWritten, Backups, CheckpointInfo,
+    CheckpointOptions, PruneOptions, Pruned, RestoreOptions, Restored, VerifyBackupOptions,
+};
 pub use maintain::{Check, Finding, VerifyOptions, VerifyReport};
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,

@@ -4,7 +4,9 @@
 //! called under the commit lock of `publish`; a failed write latches the engine until it is reopened.
 
 mod bulk;
+mod checkpoint;
 pub(crate) mod fault;
+pub(crate) mod files;
 mod logfile;
 mod manifest;
 mod open;

@@ -11,12 +11,12 @@ use super::{Db, failed};
 use crate::error::Result;
 
 /// A reader tries so often to open the database while its writer changes the set of files.
-const MAX_OPENS: u64 = 100;
+pub(super) const MAX_OPENS: u64 = 100;
 /// And so often if the files stay as they are and cannot be read.
 const STEADY_OPENS: u64 = 3;
 
 /// Name and length of the manifest: the same before and after, if no file was added or dropped.
-fn version(path: &Path) -> Option<(String, u64)> {
+pub(super) fn version(path: &Path) -> Option<(String, u64)> {
     let name = std::fs::read_to_string(path.join("CURRENT")).ok()?;
     let length = std::fs::metadata(path.join(name.trim_end())).ok()?.len();
     Some((name, length))

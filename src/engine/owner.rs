@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use super::files::inode;
 use super::{Point, fault};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,21 +33,37 @@ impl Owner {
     /// # Errors
     /// [`ErrorKind::Busy`] naming process id and start time of the holder, if it does not let go.
     pub(crate) fn take(store: &Path, wait: Duration, now: Timestamp) -> Result<Self> {
-        let path = store.join(LOCK_FILE);
+        Self::take_file(&store.join(LOCK_FILE), wait, now, |by| {
+            let text = format!("the store {} is open for writing by {by}", store.display());
+            Error::new(ErrorKind::Busy, text)
+                .with_hint("wait for it (option `wait`), or open the store for reading only")
+        })
+    }
+
+    /// Takes the lock on this file; `busy` makes the error from who holds it.
+    ///
+    /// # Errors
+    /// As for [`take`](Self::take).
+    pub(crate) fn take_file(
+        path: &Path,
+        wait: Duration,
+        now: Timestamp,
+        busy: impl FnOnce(String) -> Error,
+    ) -> Result<Self> {
         let io = |e: std::io::Error| {
             Error::new(ErrorKind::Io, format!("cannot open {}", path.display())).because(e)
         };
         let deadline = Deadline::after(wait);
         let mut open = OpenOptions::new();
         open.read(true).write(true).create(true).truncate(false);
-        let mut file = fault::file(Point::Create, &path, || open.open(&path)).map_err(io)?;
+        let mut file = fault::file(Point::Create, path, || open.open(path)).map_err(io)?;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::Error(e)) => return Err(io(e)),
                 Err(TryLockError::WouldBlock) => match deadline.left() {
                     Some(left) => thread::sleep(left.min(POLL)),
-                    None => return Err(held(store, &mut file)),
+                    None => return Err(busy(holder(&mut file))),
                 },
             }
         }
@@ -59,19 +76,23 @@ impl Owner {
         fault::file(Point::FileWrite, &path, write).map_err(io)?;
         Ok(Self(file))
     }
+
+    /// Whether this name still leads to the file that is locked: it may have been removed between
+    /// the opening and the locking.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        match (self.0.metadata(), std::fs::metadata(path)) {
+            (Ok(ours), Ok(there)) => inode(&ours) == inode(&there),
+            _ => false,
+        }
+    }
 }
 
-/// The error that names the holder, as far as the file tells.
-fn held(store: &Path, file: &mut File) -> Error {
+/// Who holds the lock, as far as the file tells.
+fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
-    let by = match text.trim().split_once(' ') {
+    match text.trim().split_once(' ') {
         Some((pid, since)) => format!("process {pid} since {since}"),
         None => "another process".to_owned(),
-    };
-    Error::new(
-        ErrorKind::Busy,
-        format!("the store {} is open for writing by {by}", store.display()),
-    )
-    .with_hint("wait for it (option `wait`), or open the store for reading only")
+    }
 }

@@ -1,5 +1,7 @@
 //! Hostile bytes into every decoder: a fault, never a panic, never a large allocation.
 
+use super::backup::tests::snapshot;
+use super::backup::{decode_snapshot, encode_snapshot};
 use super::commit::{
     ChangesAt, Header, OriginRecord, ParentRecord, Parts, read_changes, read_first, read_further,
     write_first, write_further,
@@ -126,6 +128,10 @@ fn cases() -> Vec<Case> {
     let mut further = record::encode(&());
     record::append(&settled(), &mut further);
     vec![
+        case("snapshot", encode_snapshot(&snapshot()), |b| decode_snapshot(b).is_ok()),
+        case("snapshot, sealed anew", record::encode(&snapshot()), |b| {
+            decode_snapshot(&[b, blake3::hash(b).as_bytes()].concat()).is_ok()
+        }),
         case("head, blob", head(blob), |b| read_head(b).is_ok()),
         open_ended("head, value", head(Cell::Inline(b"value")), |b| read_head(b).is_ok()),
         case("head, deletion", head(Cell::Deleted), |b| read_head(b).is_ok()),

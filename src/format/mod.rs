@@ -35,8 +35,12 @@
 //!
 //! Beside the database, the file `withy.synced` says how far the log is on disk (`synced`).
 //!
+//! A backup directory has files of its own, see `backup`: `withy.backup` (marker), `snapshots/<number>`
+//! (record, BLAKE3) and `files/<2 digits>/<BLAKE3>` (content), all written by maintain.
+//!
 //! All numbers in keys are big-endian, so keys sort as numbers do. Every value starts with a version.
 
+pub(crate) mod backup;
 pub(crate) mod commit;
 pub(crate) mod coord;
 #[cfg(test)]

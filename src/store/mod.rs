@@ -3,6 +3,7 @@
 mod branch;
 mod commits;
 mod config;
+mod copies;
 mod gc;
 mod locks;
 mod merge;

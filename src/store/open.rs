@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,7 +11,8 @@ use super::outbox::CoordOptions;
 use super::{Inner, Store, StoreId};
 use crate::clock::{Clock, Monotonic, SystemClock, SystemMonotonic};
 use crate::coord::{self, Background, Coord, Resumed};
-use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner, Point, fault};
+use crate::engine::files::{MARKER, make_dir, write_marker};
+use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::refs::{ImportRecord, StoreRecord, meta};
 use crate::format::{FORMAT_VERSION, Family, MAGIC, record};
@@ -20,15 +20,12 @@ use crate::graph::Graph;
 use crate::id::Seq;
 use crate::kv::{Durability, MAX_VALUE_LEN};
 use crate::locks::LockTable;
-use crate::maintain::Overlays;
+use crate::maintain::{Overlays, RESTORING, remove_mark, remove_staging};
 use crate::merge::{MergeDriver, Registry};
 use crate::publish::{
     Limits, Publisher, Settings, create, drop_unfinished, recover, remove_leftovers,
 };
 use crate::refs::Refs;
-
-/// The file that marks a directory as a store, and names its format.
-const MARKER: &str = "withy.store";
 
 /// Whether a store may be made when it is opened.
 ///
@@ -259,6 +256,8 @@ impl OpenOptions {
         }
         // First: on a full disk they make the room that opening the database needs.
         remove_leftovers(path)?;
+        remove_staging(path, self.clock.now())?;
+        remove_mark(path)?;
         let mode = if found == Found::Store { Mode::Write } else { Mode::Create };
         let options = EngineOptions::new(mode, self.cache_bytes);
         let engine = Arc::new(Engine::open(path, &options, Some(owner))?);
@@ -441,20 +440,6 @@ fn read_store_record(engine: &Engine, path: &Path) -> Result<StoreRecord> {
     Ok(record::decode("store record", &row)?)
 }
 
-/// Writes the marker last, so that a directory with a marker is a whole store.
-fn write_marker(path: &Path) -> Result<()> {
-    let (name, unfinished) = (path.join(MARKER), path.join(format!("{MARKER}.new")));
-    let write = || -> std::io::Result<()> {
-        let text = format!("{MAGIC}{FORMAT_VERSION}\n");
-        let mut file = fault::file(Point::Create, &unfinished, || fs::File::create(&unfinished))?;
-        fault::file(Point::FileWrite, &unfinished, || file.write_all(text.as_bytes()))?;
-        fault::file(Point::FileSync, &unfinished, || file.sync_all())?;
-        fault::file(Point::Rename, &name, || fs::rename(&unfinished, &name))?;
-        fault::file(Point::FileSync, path, || fs::File::open(path)?.sync_all())
-    };
-    write().map_err(|e| io("cannot write", &name, e))
-}
-
 /// Sixteen bytes from the randomness that the standard library seeds its hash maps with.
 fn random_id() -> [u8; 16] {
     let mut id = [0; 16];
@@ -462,21 +447,6 @@ fn random_id() -> [u8; 16] {
         *half = RandomState::new().build_hasher().finish().to_be_bytes();
     }
     id
-}
-
-/// Makes a directory and those above it, and puts their entries on disk.
-fn make_dir(path: &Path) -> std::io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    let above = above.unwrap_or_else(|| Path::new("."));
-    make_dir(above)?;
-    match fault::file(Point::Create, path, || fs::create_dir(path)) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    fault::file(Point::FileSync, above, || fs::File::open(above)?.sync_all())
 }
 
 fn is_there(path: &Path) -> Error {
@@ -490,6 +460,9 @@ fn no_store(path: &Path) -> Error {
 
 fn not_a_store(path: &Path) -> Error {
     let hint = match path.join(".withy").join(MARKER) {
+        _ if path.join(RESTORING).exists() => {
+            "a restore to it was interrupted: run it again, and it goes on".to_owned()
+        }
         marker if marker.exists() => {
             format!("there is a store in {}", path.join(".withy").display())
         }

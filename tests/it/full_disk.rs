@@ -11,11 +11,11 @@ use withy::{Error, ErrorKind, FeedOptions, Read, Result, Seq, Store, TagOptions}
 use crate::support::{must_branch, must_fail, must_put, rows};
 
 /// A small disk, unmounted when dropped.
-struct SmallDisk(TempDir);
+pub(crate) struct SmallDisk(TempDir);
 
 impl SmallDisk {
     /// A disk of this many MiB; `None`, and a message, where none can be mounted.
-    fn mount(size: u32) -> Option<Self> {
+    pub(crate) fn mount(size: u32) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a scratch directory can be made");
         let done = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}m"), "tmpfs"])
@@ -30,7 +30,7 @@ impl SmallDisk {
         None
     }
 
-    fn grow(&self, size: u32) {
+    pub(crate) fn grow(&self, size: u32) {
         let done = Command::new("mount")
             .args(["-o", &format!("remount,size={size}m")])
             .arg(self.0.path())
@@ -38,7 +38,7 @@ impl SmallDisk {
         assert!(done.is_ok_and(|s| s.success()), "the disk grows");
     }
 
-    fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.0.path().join("store")
     }
 }

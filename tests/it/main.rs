@@ -1,5 +1,6 @@
 //! The integration tests, as one binary: each binary links RocksDB again.
 
+mod backup;
 mod bad_input;
 mod cli;
 mod concurrency;

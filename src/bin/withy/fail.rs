@@ -26,6 +26,8 @@ pub(crate) enum Code {
     Damaged = 4,
     /// Anything else.
     Other = 5,
+    /// The user stopped long work.
+    Interrupted = crate::signals::EXIT as isize,
 }
 
 /// Why a run ended early.
@@ -122,7 +124,8 @@ pub(crate) fn from_library(e: &withy::Error, doing: String) -> Failure {
         return Failure::PipeClosed;
     }
     let mut cause = e.to_string();
-    let mut source = e.source();
+    // Who stopped the work need not be told that it was stopped.
+    let mut source = e.source().filter(|_| e.kind() != ErrorKind::Interrupted);
     while let Some(inner) = source {
         // Writing to a String cannot fail.
         let _ = write!(cause, ": {inner}");
@@ -164,6 +167,7 @@ pub(crate) fn code_of(kind: ErrorKind) -> Code {
         | ErrorKind::Limit
         | ErrorKind::HistoryGone => Code::Usage,
         ErrorKind::Corrupt | ErrorKind::Incompatible => Code::Damaged,
+        ErrorKind::Interrupted => Code::Interrupted,
         _ => Code::Other,
     }
 }

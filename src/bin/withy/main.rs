@@ -17,9 +17,11 @@ mod out;
 mod progress;
 mod resolver;
 mod settings;
+mod signals;
 mod text;
 mod transfer;
 mod txn;
+mod units;
 mod verbs;
 mod walk;
 mod when;
@@ -48,7 +50,7 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the answer is no; 2 wrong command or input; 3 conflict or busy, try again;
-4 damaged store; 5 other error
+4 damaged store; 5 other error; 130 interrupted
 
 Examples:
   withy init
@@ -94,6 +96,8 @@ enum Verb {
     Config(verbs::config::Config),
     Stats(verbs::stats::Stats),
     Verify(verbs::verify::Verify),
+    Checkpoint(verbs::checkpoint::Checkpoint),
+    Backup(verbs::backup::Backup),
     Completions(verbs::completions::Completions),
 }
 
@@ -150,6 +154,8 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Config(args) => verbs::config::run(&args, &mut app),
         Verb::Stats(args) => verbs::stats::run(&args, &mut app),
         Verb::Verify(args) => verbs::verify::run(&args, &mut app),
+        Verb::Checkpoint(args) => verbs::checkpoint::run(&args, &mut app),
+        Verb::Backup(args) => verbs::backup::run(&args, &mut app),
         Verb::Completions(args) => verbs::completions::run(&args, Cli::command()),
     }
 }

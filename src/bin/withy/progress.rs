@@ -3,10 +3,11 @@
 use std::io::{self, IsTerminal as _};
 use std::ops::ControlFlow;
 
-use withy::{Clock as _, SystemClock, exchange};
+use withy::{Clock as _, SystemClock};
 
 use crate::app::plural;
 use crate::out::complain;
+use crate::signals;
 
 /// Draws at most this often.
 const EVERY_MS: i64 = 100;
@@ -19,6 +20,8 @@ pub(crate) struct Progress {
     item: &'static str,
     /// Bytes in all, if that is known.
     total: Option<u64>,
+    /// What is being done; its name changes as the work goes on.
+    stage: &'static str,
     start: i64,
     drawn: i64,
     is_shown: bool,
@@ -33,35 +36,52 @@ impl Progress {
     ) -> Self {
         let now = SystemClock.now().as_millis();
         let is_shown = !quiet && io::stderr().is_terminal();
-        Self { what, item, total, start: now, drawn: now, is_shown }
+        Self { what, item, total, stage: "", start: now, drawn: now, is_shown }
     }
 
-    /// Draws how far the work has come, unless that was done just now.
-    pub(crate) fn tell(&mut self, so_far: exchange::Progress) -> ControlFlow<()> {
+    /// Draws how far the work has come, unless that was done just now; says whether it may go on.
+    ///
+    /// From the first call on Ctrl-C ends the work and not the process. Before there may be nothing to
+    /// look at it: an import waits for someone who types.
+    pub(crate) fn tell(&mut self, so_far: withy::Progress) -> ControlFlow<()> {
+        signals::watch();
+        if signals::is_wanted() {
+            return ControlFlow::Break(());
+        }
         let now = SystemClock.now().as_millis();
+        if self.stage != so_far.stage {
+            // Rate and remaining time are those of the stage.
+            (self.stage, self.start) = (so_far.stage, now);
+        }
         if self.is_shown && now - self.drawn >= EVERY_MS {
             self.drawn = now;
-            let line = self.line(so_far.items, so_far.bytes, now - self.start);
+            let line = self.line(so_far, now - self.start);
             complain(&format!("\r{line}\x1b[K"));
         }
         ControlFlow::Continue(())
     }
 
-    fn line(&self, items: u64, bytes: u64, elapsed_ms: i64) -> String {
+    fn line(&self, so_far: withy::Progress, elapsed_ms: i64) -> String {
+        let withy::Progress { stage, items, bytes, .. } = so_far;
         let elapsed = u64::try_from(elapsed_ms).unwrap_or_default().max(1);
         let per_second = |count: u64| count.saturating_mul(1_000) / elapsed;
-        let rate = per_second(bytes);
-        let mut line = format!(
-            "{}: {}, {} ({}/s, {}/s)",
-            self.what,
-            plural(items, self.item),
-            size(bytes),
-            per_second(items),
-            size(rate)
-        );
-        if let Some(total) = self.total.filter(|total| *total > 0) {
-            let percent = bytes.saturating_mul(100) / total;
-            let left = total.saturating_sub(bytes) / rate.max(1);
+        let mut line = match stage {
+            "" => format!("{}: ", self.what),
+            same if same == self.what => format!("{same}: "),
+            part => format!("{}, {part}: ", self.what),
+        };
+        match so_far.total_items.filter(|total| *total > 0) {
+            Some(total) => line.push_str(&format!("{items} of {}", plural(total, self.item))),
+            None => line.push_str(&plural(items, self.item)),
+        }
+        let rates = (per_second(items), size(per_second(bytes)));
+        line.push_str(&format!(", {} ({}/s, {}/s)", size(bytes), rates.0, rates.1));
+        let by_bytes = so_far.total_bytes.or(self.total).map(|total| (bytes, total));
+        let by_items = so_far.total_items.map(|total| (items, total));
+        let known = by_bytes.filter(|(_, total)| *total > 0).or(by_items);
+        if let Some((done, total)) = known.filter(|(_, total)| *total > 0) {
+            let percent = u128::from(done) * 100 / u128::from(total);
+            let left = total.saturating_sub(done) / per_second(done).max(1);
             line.push_str(&format!(", {percent} %, {} left", plural(left, "second")));
         }
         line
@@ -107,9 +127,27 @@ mod tests {
     #[test]
     fn cli_4_progress_says_rate_and_remaining_time() {
         let progress = Progress::new("import", "row", Some(4096), true);
+        let so_far = |items, bytes| {
+            let mut progress = withy::Progress::default();
+            (progress.items, progress.bytes) = (items, bytes);
+            progress
+        };
         assert_eq!(
-            progress.line(10, 1024, 1_000),
+            progress.line(so_far(10, 1024), 1_000),
             "import: 10 rows, 1.0 KiB (10/s, 1.0 KiB/s), 25 %, 3 seconds left"
+        );
+        let progress = Progress::new("backup", "file", None, true);
+        let mut copied = so_far(1, 2048);
+        copied.stage = "copy";
+        (copied.total_items, copied.total_bytes) = (Some(4), Some(4096));
+        assert_eq!(
+            progress.line(copied, 1_000),
+            "backup, copy: 1 of 4 files, 2.0 KiB (1/s, 2.0 KiB/s), 50 %, 1 second left"
+        );
+        copied.total_bytes = None;
+        assert_eq!(
+            progress.line(copied, 1_000),
+            "backup, copy: 1 of 4 files, 2.0 KiB (1/s, 2.0 KiB/s), 25 %, 3 seconds left"
         );
     }
 }

@@ -3,6 +3,7 @@
 //! A line that starts with `$ ` is run; what follows is what it must print. Lines on standard error
 //! start with `! `, an exit code other than 0 is shown as `[1]`. Ids and times are replaced, nothing else.
 
+mod backup;
 mod branch;
 mod compare;
 mod config;

@@ -1,7 +1,9 @@
 //! One file per verb.
 
 pub(crate) mod apply;
+pub(crate) mod backup;
 pub(crate) mod branch;
+pub(crate) mod checkpoint;
 pub(crate) mod cherry_pick;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -1,0 +1,124 @@
+//! A copy of the database's files as of one moment, while it is read and written.
+//!
+//! Sorted files are linked where the disk allows it, so a copy costs their names, not their bytes. In a
+//! store that is open for writing RocksDB makes the copy. It cannot in one that is open for reading: it
+//! would leave out the write-ahead log without a word. There the files are linked here, and the copy
+//! counts only if the manifest stood still meanwhile.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use rocksdb::checkpoint::Checkpoint;
+
+use super::files::{self, FileKind, names, refused};
+use super::open::{MAX_OPENS, version};
+use super::{Db, Engine, failed};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A write-ahead log below this size is copied as it is; a larger one is written to sorted files
+/// first. Copying it each time would cost more than the small sorted files do.
+const FLUSH_FROM: u64 = 16 << 20;
+
+impl Engine {
+    /// Puts a copy of the database into a directory that must not be there yet; beside it a directory
+    /// with `.tmp` at the end of its name is used meanwhile.
+    ///
+    /// Everything that was written before the call is in the copy, and a prefix of what is written
+    /// during it. The copy is on disk when this returns, but for the entry of the directory itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] if the files of another process's store change faster than they can be
+    /// copied; [`ErrorKind::Io`] if the disk refuses. Parts of the copy may be left then.
+    pub(crate) fn capture(&self, dir: &Path) -> Result<()> {
+        match &self.db {
+            Db::Write(db) => {
+                // RocksDB takes this limit, but flushes at 0 and never else.
+                let limit = if log_size(&self.path)? < FLUSH_FROM { u64::MAX } else { 0 };
+                Checkpoint::new(db)
+                    .and_then(|copy| copy.create_checkpoint_with_log_size(dir, limit))
+                    .map_err(|e| failed("cannot copy the store", e))
+            }
+            Db::Read(_) => beside_writer(&self.path, dir),
+        }
+    }
+}
+
+/// Bytes of the write-ahead log.
+fn log_size(dir: &Path) -> Result<u64> {
+    let logs = names(dir)?.into_iter().filter(|name| FileKind::of(name) == Some(FileKind::Log));
+    // One that goes away meanwhile was written to sorted files.
+    Ok(logs.filter_map(|name| fs::metadata(dir.join(name)).ok()).map(|meta| meta.len()).sum())
+}
+
+/// Copies the files of a database that another process may be writing to.
+///
+/// Files that a manifest needs are removed only after a newer manifest was written. So if name and
+/// length of the manifest are the same before and after the linking, everything it needs was there.
+fn beside_writer(from: &Path, dir: &Path) -> Result<()> {
+    for attempt in 0..MAX_OPENS {
+        let _ = fs::remove_dir_all(dir);
+        fs::create_dir(dir).map_err(|e| refused("cannot make", dir, e))?;
+        if let Some((current, length)) = version(from)
+            && link_all(from, dir)?
+            && version(from).as_ref() == Some(&(current.clone(), length))
+        {
+            return settle(dir, &current, length);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(attempt.min(10)));
+    }
+    let text = "the files of the store change faster than they can be copied";
+    Err(Error::new(ErrorKind::Busy, text).with_hint("try again when there is less to write"))
+}
+
+/// Links all files of the database; false if one went away meanwhile.
+fn link_all(from: &Path, dir: &Path) -> Result<bool> {
+    for name in names(from)? {
+        match FileKind::of(&name) {
+            None | Some(FileKind::Current) => continue,
+            Some(_) => {}
+        }
+        let (source, target) = (from.join(&name), dir.join(&name));
+        // Another disk, a file of another user, a file system without links: then it is copied.
+        let done = fs::hard_link(&source, &target).or_else(|e| match e.kind() {
+            io::ErrorKind::NotFound => Err(e),
+            _ => copy(&source, &target, u64::MAX),
+        });
+        match done {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !source.exists() => return Ok(false),
+            Err(e) => return Err(refused("cannot copy", &source, e)),
+        }
+    }
+    Ok(true)
+}
+
+/// Cuts the copy loose from files that the writer goes on writing, and puts it on disk.
+fn settle(dir: &Path, current: &str, length: u64) -> Result<()> {
+    // In the order of their names: a log has all its bytes before the next one has any.
+    for name in names(dir)? {
+        let upto = match FileKind::of(&name) {
+            Some(FileKind::Log) => u64::MAX,
+            Some(FileKind::Manifest) if current.trim_end() == name => length,
+            Some(FileKind::Manifest) => {
+                files::remove(&dir.join(&name))?;
+                continue;
+            }
+            _ => continue,
+        };
+        let path = dir.join(&name);
+        let own = files::beside(&path);
+        copy(&path, &own, upto)
+            .and_then(|()| fs::rename(&own, &path))
+            .map_err(|e| refused("cannot copy", &path, e))?;
+    }
+    files::write_durably(&dir.join("CURRENT"), current.as_bytes())
+}
+
+/// Copies the first bytes of a file, synced.
+fn copy(from: &Path, to: &Path, upto: u64) -> io::Result<()> {
+    let mut source = File::open(from)?.take(upto);
+    let mut target = File::create(to)?;
+    io::copy(&mut source, &mut target)?;
+    target.sync_all()
+}

@@ -1,0 +1,218 @@
+//! Reading every byte of a backup.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use super::{Backups, FILES, stopped};
+use crate::engine::files::names;
+use crate::error::Result;
+use crate::format::backup::{PieceRecord, SnapshotRecord};
+use crate::maintain::pace::Job;
+use crate::progress::{Meter, Progress};
+
+/// How a backup is verified.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path().join("store"))?;
+/// use withy::{Backups, VerifyBackupOptions};
+/// store.back_up(dir.path().join("backup"), Default::default())?;
+/// let backups = Backups::open(dir.path().join("backup"))?;
+/// let report = backups.verify(VerifyBackupOptions::default().snapshot(1))?;
+/// assert!(report.faults.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyBackupOptions<'a> {
+    snapshot: Option<u64>,
+    meter: Meter<'a>,
+    rate: Option<u64>,
+}
+
+impl<'a> VerifyBackupOptions<'a> {
+    /// Only this snapshot; all unless told.
+    #[must_use]
+    pub fn snapshot(mut self, number: u64) -> Self {
+        self.snapshot = Some(number);
+        self
+    }
+
+    /// Reads no more bytes a second than this; no limit unless told.
+    #[must_use]
+    pub fn bytes_per_second(mut self, rate: u64) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Calls this with the progress now and then; `Break` ends the work.
+    #[must_use]
+    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
+        self.meter = Meter::new(Box::new(call));
+        self
+    }
+}
+
+/// What the verification of a backup found.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path().join("store"))?;
+/// store.back_up(dir.path().join("backup"), Default::default())?;
+/// let report = withy::Backups::open(dir.path().join("backup"))?.verify(Default::default())?;
+/// assert_eq!((report.snapshots, report.faults.len()), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// How many snapshots were looked at.
+    pub snapshots: u64,
+    /// How many contents they have, each counted once.
+    pub contents: u64,
+    /// Bytes of them that were read.
+    pub bytes: u64,
+    /// What is wrong, by path; nothing, if every snapshot can be restored.
+    pub faults: Vec<BackupFault>,
+    /// Contents that no snapshot names: what an interrupted run left. The next one uses them, and
+    /// pruning removes them. Counted only if all snapshots were looked at.
+    pub unnamed: u64,
+}
+
+/// A file of a backup that is not as it was written.
+///
+/// # Examples
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path().join("store"))?;
+/// store.back_up(dir.path().join("backup"), Default::default())?;
+/// std::fs::write(dir.path().join("backup/snapshots/00000001"), "nonsense")?;
+/// let report = withy::Backups::open(dir.path().join("backup"))?.verify(Default::default())?;
+/// assert_eq!(report.faults[0].snapshots, [1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct BackupFault {
+    /// The file of the backup.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: String,
+    /// The snapshots that cannot be restored because of it.
+    pub snapshots: Vec<u64>,
+}
+
+/// The contents that some snapshots name, with the numbers of these.
+pub(super) type Named = BTreeMap<[u8; 32], (PieceRecord, Vec<u64>)>;
+
+impl Backups {
+    /// Reads every byte of one or all snapshots, and holds it against the hashes.
+    ///
+    /// What is wrong is in the report: that is no error. Cost: each content is read once.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such snapshot; [`Busy`](crate::ErrorKind::Busy)
+    /// while the backup is pruned; [`Interrupted`](crate::ErrorKind::Interrupted) if the caller stops
+    /// it; [`Io`](crate::ErrorKind::Io) if the directory cannot be read. The backup is not changed.
+    pub fn verify(&self, options: VerifyBackupOptions<'_>) -> Result<BackupReport> {
+        let _reading = self.lock_to_read()?;
+        let mut report = BackupReport::default();
+        let (records, damaged) = match options.snapshot {
+            Some(number) => match self.record(number) {
+                Ok(record) => (BTreeMap::from([(number, record)]), Vec::new()),
+                Err(e) if e.kind() == crate::ErrorKind::Corrupt => {
+                    (BTreeMap::new(), vec![(number, e)])
+                }
+                Err(e) => return Err(e),
+            },
+            None => self.records()?,
+        };
+        report.snapshots = (records.len() + damaged.len()) as u64;
+        for (number, e) in damaged {
+            let path = self.record_path(number);
+            report.faults.push(BackupFault { path, what: e.to_string(), snapshots: vec![number] });
+        }
+        let named = named(records.values());
+        let mut job = Job::new(options.meter, options.rate);
+        let bytes = named.values().map(|(piece, _)| piece.size).sum();
+        let checked = job.stage("verify", named.len() as u64, bytes).and_then(|()| {
+            named.values().try_for_each(|(piece, snapshots)| {
+                if let Some(what) = self.check(piece, &mut job)? {
+                    let (path, snapshots) = (self.piece_path(piece), snapshots.clone());
+                    report.faults.push(BackupFault { path, what, snapshots });
+                }
+                (report.contents, report.bytes) = (report.contents + 1, report.bytes + piece.size);
+                job.done()
+            })
+        });
+        checked.map_err(|e| stopped(e, "interrupted, the backup was not changed"))?;
+        if options.snapshot.is_none() {
+            report.unnamed =
+                self.contents()?.iter().filter(|path| !is_named(&named, path)).count() as u64;
+        }
+        report.faults.sort_unstable();
+        Ok(report)
+    }
+
+    /// What is wrong with a content, if anything is.
+    fn check(&self, piece: &PieceRecord, job: &mut Job<'_>) -> Result<Option<String>> {
+        let path = self.piece_path(piece);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Some("it is missing".to_owned()));
+            }
+            Err(e) => return Ok(Some(format!("it cannot be read: {e}"))),
+        };
+        match file.metadata() {
+            Ok(meta) if meta.len() != piece.size => {
+                let (found, size) = (meta.len(), piece.size);
+                return Ok(Some(format!("it has {found} bytes, and had {size}")));
+            }
+            _ => {}
+        }
+        let mut content = Vec::new();
+        match job.read(&mut file, piece.size, &mut content) {
+            Ok(read) => read?,
+            Err(e) => return Ok(Some(format!("it cannot be read: {e}"))),
+        }
+        let is_whole = *blake3::hash(&content).as_bytes() == piece.hash;
+        Ok((!is_whole).then(|| "its bytes are not what they were".to_owned()))
+    }
+
+    /// All files below the directory of contents, whatever they are.
+    pub(super) fn contents(&self) -> Result<Vec<PathBuf>> {
+        let files = self.dir.join(FILES);
+        let mut all = Vec::new();
+        for dir in names(&files)? {
+            let dir = files.join(dir);
+            all.extend(names(&dir)?.into_iter().map(|name| dir.join(name)));
+        }
+        Ok(all)
+    }
+}
+
+/// The contents that snapshots name.
+pub(super) fn named<'r>(records: impl IntoIterator<Item = &'r SnapshotRecord>) -> Named {
+    let mut named = Named::new();
+    for record in records {
+        for piece in record.files.iter().flat_map(|file| &file.pieces) {
+            let (_, snapshots) = named.entry(piece.hash).or_insert_with(|| (*piece, Vec::new()));
+            if snapshots.last() != Some(&record.number) {
+                snapshots.push(record.number);
+            }
+        }
+    }
+    named
+}
+
+/// Whether a file below the directory of contents is one that a snapshot names.
+pub(super) fn is_named(named: &Named, path: &std::path::Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let hash = name.and_then(|name| blake3::Hash::from_hex(name).ok());
+    hash.is_some_and(|hash| named.contains_key(hash.as_bytes()))
+}
