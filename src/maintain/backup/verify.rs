@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{Backups, FILES, stopped};
 use crate::engine::files::names;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::format::backup::{PieceRecord, SnapshotRecord};
 use crate::maintain::pace::Job;
 use crate::progress::{Meter, Progress};
@@ -115,18 +115,16 @@ impl Backups {
     /// What is wrong is in the report: that is no error. Cost: each content is read once.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such snapshot; [`Busy`](crate::ErrorKind::Busy)
-    /// while the backup is pruned; [`Interrupted`](crate::ErrorKind::Interrupted) if the caller stops
-    /// it; [`Io`](crate::ErrorKind::Io) if the directory cannot be read. The backup is not changed.
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such snapshot; [`Busy`](ErrorKind::Busy)
+    /// while the backup is pruned; [`Interrupted`](ErrorKind::Interrupted) if the caller stops
+    /// it; [`Io`](ErrorKind::Io) if the directory cannot be read. The backup is not changed.
     pub fn verify(&self, options: VerifyBackupOptions<'_>) -> Result<BackupReport> {
         let _reading = self.lock_to_read()?;
         let mut report = BackupReport::default();
         let (records, damaged) = match options.snapshot {
             Some(number) => match self.record(number) {
                 Ok(record) => (BTreeMap::from([(number, record)]), Vec::new()),
-                Err(e) if e.kind() == crate::ErrorKind::Corrupt => {
-                    (BTreeMap::new(), vec![(number, e)])
-                }
+                Err(e) if e.kind() == ErrorKind::Corrupt => (BTreeMap::new(), vec![(number, e)]),
                 Err(e) => return Err(e),
             },
             None => self.records()?,

@@ -89,11 +89,10 @@ fn ops_5_a_damaged_backup_is_told_and_not_restored() {
     shell.session(
         r#"
 $ rm $(ls away/files/*/* | head -1)
-$ withy backup verify away | wc -l
-0
-! damaged: away/files/ID: it is missing (snapshot 1)
-! error: verify the backup away: 1 file damaged
-! hint: remove damaged contents and back up again: what the store still has comes back
+$ withy backup verify away 2>&1 | sed 's/files.[0-9a-f][0-9a-f]./files\/XX\//'
+damaged: away/files/XX/ID: it is missing (snapshot 1)
+error: verify the backup away: 1 file damaged
+hint: remove damaged contents and back up again: what the store still has comes back
 $ withy backup verify away --quiet
 ! error: verify the backup away: 1 file damaged
 ! hint: remove damaged contents and back up again: what the store still has comes back
