@@ -16,12 +16,14 @@ use withy::{
     Seq, Store, TagInfo, TagOptions,
 };
 
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// All that can be read of a store.
 #[derive(Debug, PartialEq, Eq)]
 struct Content {
     latest: Seq,
     /// Head, fingerprint and rows of each branch.
-    branches: BTreeMap<String, (Seq, String, Vec<(Vec<u8>, Vec<u8>)>)>,
+    branches: BTreeMap<String, (Seq, String, Rows)>,
     tags: Vec<TagInfo>,
     /// Sequence, id and changes of each commit.
     feed: Vec<(Seq, CommitId, String)>,
@@ -33,7 +35,7 @@ impl Content {
         let mut branches = BTreeMap::new();
         for info in store.branches().expect("the branches") {
             let view = store.view(&format!("heads/{}", info.name)).expect("a view");
-            let rows: Vec<_> =
+            let rows: Rows =
                 view.range(&KeyRange::all()).expect("a scan").map(|r| r.expect("a row")).collect();
             assert_eq!(rows.len() as u64, view.len(), "the count of {} is right", info.name);
             branches
