@@ -109,6 +109,7 @@ pub use maintain::{
     CheckpointOptions, PruneOptions, Pruned, RestoreOptions, Restored, VerifyBackupOptions,
 };
 pub use maintain::{Check, Finding, VerifyOptions, VerifyReport};
+pub use maintain::{Checkup, CheckupOptions, Damage, RecoveryReport, SalvageReport, TornEnd};
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,
     MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome, MergePlan,

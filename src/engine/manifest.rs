@@ -15,6 +15,26 @@ pub(crate) struct Table {
     pub(crate) size: u64,
     /// First and last key, without what RocksDB adds to them.
     pub(crate) keys: (Vec<u8>, Vec<u8>),
+    /// CRC-32C of the whole file, if it was written with one.
+    pub(crate) checksum: Option<u32>,
+}
+
+/// A file of large values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BlobFile {
+    /// How many it holds, and how many of those nobody needs.
+    values: u64,
+    unused: u64,
+    pub(crate) checksum: Option<u32>,
+}
+
+/// What RocksDB calls the checksum of a file.
+const CHECKSUM: &[u8] = b"FileChecksumCrc32c";
+
+/// A checksum as it is stored, unless it is another kind.
+fn checksum(value: &[u8], method: &[u8]) -> Option<u32> {
+    let value = value.try_into().ok().filter(|_| method == CHECKSUM)?;
+    Some(u32::from_be_bytes(value))
 }
 
 /// What the manifest says.
@@ -31,8 +51,7 @@ pub(crate) struct Manifest {
     /// Name and oldest log of each family.
     pub(crate) families: BTreeMap<u32, (String, u64)>,
     pub(crate) tables: BTreeMap<u64, Table>,
-    /// Files of large values: how many they hold, and how many of those nobody needs.
-    pub(crate) blobs: BTreeMap<u64, (u64, u64)>,
+    pub(crate) blobs: BTreeMap<u64, BlobFile>,
     pub(crate) last_sequence: u64,
     kept_log: u64,
 }
@@ -97,9 +116,10 @@ impl Manifest {
         self.families.get(&id).map_or("", |(name, _)| name)
     }
 
-    /// Whether a file of large values is needed.
+    /// The files of large values that are needed.
     pub(crate) fn needed_blobs(&self) -> impl Iterator<Item = u64> + '_ {
-        self.blobs.iter().filter(|(_, (all, gone))| gone < all).map(|(number, _)| *number)
+        let needed = self.blobs.iter().filter(|(_, blob)| blob.unused < blob.values);
+        needed.map(|(number, _)| *number)
     }
 
     /// Takes one edit in; `None` if it breaks the format.
@@ -124,16 +144,18 @@ impl Manifest {
                 202 => is_drop = true,
                 400 => {
                     let (number, all) = (input.number()?, input.number()?);
-                    let _ = (input.number()?, input.bytes()?, input.bytes()?);
+                    input.number()?;
+                    let (method, value) = (input.bytes()?, input.bytes()?);
                     input.custom_fields()?;
-                    self.blobs.insert(number, (all, 0));
+                    let checksum = checksum(value, method);
+                    self.blobs.insert(number, BlobFile { values: all, unused: 0, checksum });
                 }
                 401 => {
                     let (number, unused) = (input.number()?, input.number()?);
                     input.number()?;
                     input.custom_fields()?;
-                    let (_, gone) = self.blobs.entry(number).or_default();
-                    *gone = gone.saturating_add(unused);
+                    let blob = self.blobs.entry(number).or_default();
+                    blob.unused = blob.unused.saturating_add(unused);
                 }
                 // What may be passed over says how long it is.
                 tag if tag & (1 << 13) != 0 => _ = input.bytes()?,
@@ -162,9 +184,12 @@ impl Manifest {
         let (level, number, size) = (input.number()?, input.number()?, input.number()?);
         let (first, last) = (input.bytes()?, input.bytes()?);
         let _ = (input.number()?, input.number()?);
+        let (mut value, mut method): (&[u8], &[u8]) = (&[], &[]);
         loop {
             match input.number()? {
                 1 => break,
+                7 => value = input.bytes()?,
+                8 => method = input.bytes()?,
                 3 => {
                     let log = u64::from_le_bytes(input.bytes()?.try_into().ok()?);
                     self.kept_log = self.kept_log.max(log);
@@ -173,16 +198,17 @@ impl Manifest {
             }
         }
         let user = |key: &[u8]| key.get(..key.len().checked_sub(8)?).map(<[u8]>::to_vec);
-        Some((number, Table { family: 0, level, size, keys: (user(first)?, user(last)?) }))
+        let (keys, checksum) = ((user(first)?, user(last)?), checksum(value, method));
+        Some((number, Table { family: 0, level, size, keys, checksum }))
     }
 }
 
 /// Bytes of an edit that are still to be read.
-struct Input<'a>(&'a [u8]);
+pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
     /// Seven bits a byte, lowest first.
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         let mut out = 0_u64;
         for shift in (0..64).step_by(7) {
             let (&byte, rest) = self.0.split_first()?;
@@ -195,7 +221,7 @@ impl<'a> Input<'a> {
         None
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let len = usize::try_from(self.number()?).ok()?;
         let (front, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;

@@ -13,10 +13,12 @@ mod open;
 mod options;
 mod owner;
 mod recovery;
+mod salvage;
 mod sync;
 mod transaction;
 mod wal;
 mod watermark;
+mod whole;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -31,9 +33,11 @@ pub(crate) use bulk::SortedFile;
 pub(crate) use fault::Point;
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Owner};
-pub(crate) use recovery::LogReport;
+pub(crate) use recovery::{Cut, Fault, Inspection, LogReport, inspect};
+pub(crate) use salvage::{Salvaged, salvage};
 pub(crate) use sync::GroupSync;
 pub(crate) use transaction::Transaction;
+pub(crate) use whole::check_files;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;

@@ -22,8 +22,11 @@ pub(crate) enum Mode {
 pub(crate) struct EngineOptions {
     pub(crate) mode: Mode,
     cache: Cache,
+    has_shortened_logs: bool,
 }
 
+/// There is no other way to set this one.
+const FILE_CHECKSUMS: &str = "file_checksum_gen_factory=FileChecksumGenCrc32cFactory";
 /// Memtable of the families that every commit writes to.
 const LARGE_BUFFER: usize = 32 << 20;
 /// Memtable of the others.
@@ -31,7 +34,13 @@ const SMALL_BUFFER: usize = 8 << 20;
 
 impl EngineOptions {
     pub(crate) fn new(mode: Mode, cache_bytes: usize) -> Self {
-        Self { mode, cache: Cache::new_lru_cache(cache_bytes) }
+        Self { mode, cache: Cache::new_lru_cache(cache_bytes), has_shortened_logs: false }
+    }
+
+    /// Logs were cut or set aside on purpose.
+    pub(crate) fn with_shortened_logs(mut self) -> Self {
+        self.has_shortened_logs = true;
+        self
     }
 
     /// Settings of the whole database.
@@ -48,11 +57,13 @@ impl EngineOptions {
         options.set_stats_persist_period_sec(0);
         options.set_skip_stats_update_on_db_open(true);
         // A log that was ended and is not as long as it was then, or is missing, is refused.
-        options.set_track_and_verify_wals_in_manifest(true);
+        options.set_track_and_verify_wals_in_manifest(!self.has_shortened_logs);
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
         options.set_paranoid_checks(true);
         self.tune(&mut options, SMALL_BUFFER);
-        options
+        // A checksum of each data file as a whole goes into the manifest. It covers what RocksDB reads
+        // without a word if it is damaged, such as filters.
+        options.get_options_from_string(FILE_CHECKSUMS).unwrap_or(options)
     }
 
     /// What every family shares, RocksDB's unused default family included.

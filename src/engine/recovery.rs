@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::logfile::Bad;
 use super::manifest::{Manifest, damaged};
-use super::wal::{self, LogFault, LogScan};
+use super::wal::{self, LogScan};
 use super::watermark;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::synced::Synced;
 
 /// All that the files say about themselves.
@@ -27,6 +27,26 @@ pub(crate) struct Cut {
     pub(crate) at: u64,
     pub(crate) bytes: u64,
     pub(crate) why: &'static str,
+}
+
+/// Damage: what is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) file: String,
+    pub(crate) at: Option<u64>,
+    /// A sentence that names both.
+    pub(crate) what: String,
+}
+
+impl Fault {
+    pub(super) fn new(file: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { file: file.into(), at: None, what: what.into() }
+    }
+
+    fn in_record(file: &str, bad: Bad) -> Self {
+        let what = format!("the file {file} is damaged at byte {}: {}", bad.at, bad.why);
+        Self { file: file.to_owned(), at: Some(bad.at), what }
+    }
 }
 
 /// What recovery starts from.
@@ -54,11 +74,26 @@ impl Inspection {
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), with file and offset, if something is wrong
     /// that is not the torn end of what was never acknowledged.
     pub(crate) fn judge(&self, store: &Path) -> Result<LogReport> {
-        let mut cuts = Vec::new();
-        cuts.extend(self.judge_manifest()?);
-        self.judge_files(store)?;
-        cuts.extend(self.judge_log()?);
-        Ok(LogReport { logs: self.logs.clone(), cuts, sequence: self.reached() })
+        let (faults, cuts) = self.examine(store);
+        match faults.into_iter().next() {
+            Some(fault) => Err(damaged(fault.what)),
+            None => Ok(LogReport { logs: self.logs.clone(), cuts, sequence: self.reached() }),
+        }
+    }
+
+    /// All that is wrong, and the ends that are cut.
+    pub(crate) fn examine(&self, store: &Path) -> (Vec<Fault>, Vec<Cut>) {
+        let (mut faults, mut cuts) = (Vec::new(), Vec::new());
+        match self.judge_manifest() {
+            Ok(cut) => cuts.extend(cut),
+            Err(fault) => faults.push(fault),
+        }
+        faults.extend(self.judge_files(store));
+        match self.judge_log() {
+            Ok(cut) => cuts.extend(cut),
+            Err(fault) => faults.push(fault),
+        }
+        (faults, cuts)
     }
 
     /// The last sequence that is there without a hole.
@@ -73,11 +108,11 @@ impl Inspection {
         self.synced.is_none_or(|synced| synced.boot == self.boot && self.boot != UNKNOWN)
     }
 
-    fn judge_manifest(&self) -> Result<Option<Cut>> {
+    fn judge_manifest(&self) -> std::result::Result<Option<Cut>, Fault> {
         let manifest = &self.manifest;
         let Some(bad) = manifest.fault else { return Ok(None) };
         if !bad.is_torn || manifest.valid_behind {
-            return Err(wrong(&manifest.name, bad));
+            return Err(Fault::in_record(&manifest.name, bad));
         }
         Ok(Some(Cut {
             file: manifest.name.clone(),
@@ -88,48 +123,44 @@ impl Inspection {
     }
 
     /// Every file that the manifest names is there, and as long as it should be.
-    fn judge_files(&self, store: &Path) -> Result<()> {
-        for (number, table) in &self.manifest.tables {
-            let name = format!("{number:06}.sst");
+    fn judge_files(&self, store: &Path) -> Vec<Fault> {
+        let tables = self.manifest.tables.iter().filter_map(|(number, table)| {
+            let name = table_name(*number);
             let family = self.manifest.family(table.family);
+            let (of, size) = (format!("the data file {name} of family {family}"), table.size);
             match std::fs::metadata(store.join(&name)) {
-                Ok(data) if data.len() == table.size => {}
+                Ok(data) if data.len() == size => None,
                 Ok(data) => {
-                    let (has, size) = (data.len(), table.size);
-                    return Err(damaged(format!(
-                        "the data file {name} of family {family} has {has} bytes instead of {size}"
-                    )));
+                    let what = format!("{of} has {} bytes instead of {size}", data.len());
+                    Some(Fault::new(name, what))
                 }
-                Err(e) => {
-                    return Err(damaged(format!(
-                        "the data file {name} of family {family} is missing"
-                    ))
-                    .because(e));
-                }
+                Err(e) => Some(Fault::new(name, missing(&of, &e))),
             }
-        }
-        for number in self.manifest.needed_blobs() {
-            let name = format!("{number:06}.blob");
-            std::fs::metadata(store.join(&name)).map_err(|e| {
-                damaged(format!("the file of large values {name} is missing")).because(e)
-            })?;
-        }
-        Ok(())
+        });
+        let blobs = self.manifest.needed_blobs().filter_map(|number| {
+            let name = blob_name(number);
+            let of = format!("the file of large values {name}");
+            let found = std::fs::metadata(store.join(&name));
+            found.err().map(|e| Fault::new(name, missing(&of, &e)))
+        });
+        tables.chain(blobs).collect()
     }
 
-    fn judge_log(&self) -> Result<Option<Cut>> {
+    fn judge_log(&self) -> std::result::Result<Option<Cut>, Fault> {
         let newest = self.manifest.newest_named_log();
         let has_newest = self.logs.logs.last().is_some_and(|&last| last >= newest);
         if !has_newest && newest > 0 && self.is_same_run() {
-            return Err(damaged(format!("the log {} is missing", wal::log_name(newest))));
+            let name = wal::log_name(newest);
+            let what = format!("the log {name} is missing");
+            return Err(Fault::new(name, what));
         }
         let Some(fault) = &self.logs.fault else {
-            return self.has_all_synced(None).map(|()| None);
+            return self.has_all_synced().map(|()| None);
         };
-        self.has_all_synced(Some(fault))?;
+        let is_acknowledged = self.has_all_synced().is_err();
         let is_tail = fault.bad.is_torn && fault.valid_behind.is_none();
-        if !is_tail && self.is_same_run() {
-            return Err(in_log(fault));
+        if is_acknowledged || (!is_tail && self.is_same_run()) {
+            return Err(Fault::in_record(&fault.file, fault.bad));
         }
         Ok(Some(Cut {
             file: fault.file.clone(),
@@ -140,28 +171,35 @@ impl Inspection {
     }
 
     /// Refuses if something is missing that is known to have been on disk.
-    fn has_all_synced(&self, fault: Option<&LogFault>) -> Result<()> {
-        let Some(synced) = self.synced else { return Ok(()) };
-        let (reached, sequence) = (self.reached(), synced.sequence);
-        if reached >= sequence {
+    fn has_all_synced(&self) -> std::result::Result<(), Fault> {
+        let acknowledged = self.synced.map_or(0, |synced| synced.sequence);
+        let missing = acknowledged.saturating_sub(self.reached());
+        if missing == 0 {
             return Ok(());
         }
-        let missing = sequence - reached;
-        if let Some(fault) = fault {
-            return Err(in_log(fault));
-        }
-        let end = match self.logs.logs.last() {
-            Some(&last) => format!("the log {} ends too early", wal::log_name(last)),
-            None => "the log is missing".to_owned(),
+        let name = wal::log_name(self.logs.logs.last().copied().unwrap_or(0));
+        let end = match self.logs.logs.is_empty() {
+            false => format!("the log {name} ends too early"),
+            true => "the log is missing".to_owned(),
         };
-        Err(damaged(format!("{end}: {missing} acknowledged writes are gone")))
+        let what = format!("{end}: {missing} writes that were on disk are gone");
+        Err(Fault::new(name, what))
     }
 }
 
-fn in_log(fault: &LogFault) -> Error {
-    wrong(&fault.file, fault.bad)
+/// The name of a file of sorted rows.
+pub(super) fn table_name(number: u64) -> String {
+    format!("{number:06}.sst")
 }
 
-fn wrong(file: &str, bad: Bad) -> Error {
-    damaged(format!("the log file {file} is damaged at byte {}: {}", bad.at, bad.why))
+/// The name of a file of large values.
+pub(super) fn blob_name(number: u64) -> String {
+    format!("{number:06}.blob")
+}
+
+fn missing(what: &str, cause: &std::io::Error) -> String {
+    match cause.kind() {
+        std::io::ErrorKind::NotFound => format!("{what} is missing"),
+        _ => format!("{what} cannot be looked at: {cause}"),
+    }
 }

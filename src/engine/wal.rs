@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::logfile::{Bad, LogFile, Step};
-use super::manifest::unreadable;
+use super::manifest::{Input, unreadable};
 use crate::error::Result;
 
 /// The front of a batch: its first sequence and the number of its writes.
@@ -164,5 +164,81 @@ fn is_plausible(head: &[u8], last: u64) -> bool {
         None => head.len() < BATCH_HEAD && !head.is_empty(),
         Some(None) => false,
         Some(Some((first, _))) => first > last && first - last < PLAUSIBLE,
+    }
+}
+
+/// Sequences of the commits whose records a batch writes; `family` is the number of family `log`. A
+/// batch that breaks the format gives those before that.
+pub(super) fn commits_in(batch: &[u8], family: u32) -> Vec<u64> {
+    let mut out = Vec::new();
+    let mut rest = Input(batch.get(BATCH_HEAD..).unwrap_or_default());
+    while let Some((in_family, key)) = next_write(&mut rest) {
+        // The record of a commit is under its sequence and the number of the part.
+        if let ([seq @ .., _, _, _, _], true) = (key, in_family == u64::from(family))
+            && let Ok(seq) = <[u8; 8]>::try_from(seq)
+            && seq[0] != 0xFF
+        {
+            out.push(u64::from_be_bytes(seq));
+        }
+    }
+    out
+}
+
+/// Family and key of the next write of a batch; `None` at its end.
+fn next_write<'a>(input: &mut Input<'a>) -> Option<(u64, &'a [u8])> {
+    loop {
+        let (&tag, rest) = input.0.split_first()?;
+        input.0 = rest;
+        let family = if matches!(tag, 0x04 | 0x05 | 0x08 | 0x0E) { input.number()? } else { 0 };
+        match tag {
+            // A deletion.
+            0x00 | 0x04 | 0x07 | 0x08 => return Some((family, input.bytes()?)),
+            // A value, or the deletion of a range.
+            0x01 | 0x05 | 0x0E | 0x0F => {
+                let key = input.bytes()?;
+                input.bytes()?;
+                return Some((family, key));
+            }
+            0x03 => _ = input.bytes()?,
+            0x0D => {}
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch as RocksDB writes it: a put in family 3, a deletion, a put in family 7.
+    fn batch() -> Vec<u8> {
+        let mut out = vec![9, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
+        out.extend([0x05, 3, 12, 0, 0, 0, 0, 0, 0, 0, 42, 0, 0, 0, 0, 2, b'v', b'v']);
+        out.extend([0x04, 3, 1, b'k']);
+        out.extend([0x05, 7, 1, b'k', 1, b'v']);
+        out
+    }
+
+    #[test]
+    fn a_batch_names_its_sequences_and_its_commits() {
+        assert_eq!(sequences(&batch()), Some(Some((9, 11))), "the first of three writes is 9");
+        assert_eq!(commits_in(&batch(), 3), [42], "the record of a commit has a key of 12 bytes");
+        assert_eq!(commits_in(&batch(), 7), [0; 0], "in its own family only");
+    }
+
+    #[test]
+    fn hostile_batches_end_without_a_panic() {
+        let good = batch();
+        for len in 0..good.len() {
+            let found = commits_in(&good[..len], 3);
+            assert!(found.len() <= 1, "cut to {len}: no more than there is");
+        }
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let mut bytes = good.clone();
+            let at = random.usize(..bytes.len());
+            bytes[at] = random.u8(..);
+            let _ = (sequences(&bytes), commits_in(&bytes, 3));
+        }
     }
 }

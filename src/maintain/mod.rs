@@ -2,6 +2,7 @@
 
 mod backup;
 mod checkpoint;
+mod doctor;
 pub(crate) mod gc;
 mod overlay;
 mod pace;
@@ -15,6 +16,8 @@ pub use backup::{
 pub(crate) use backup::{RESTORING, Source, create, remove_mark};
 pub(crate) use checkpoint::checkpoint;
 pub use checkpoint::{CheckpointInfo, CheckpointOptions};
+pub(crate) use doctor::read_rows;
+pub use doctor::{Checkup, CheckupOptions, Damage, RecoveryReport, SalvageReport, TornEnd};
 pub(crate) use overlay::{Overlays, compact};
 pub(crate) use verify::verify;
 pub use verify::{Check, Finding, VerifyOptions, VerifyReport};

@@ -68,9 +68,9 @@ pub(crate) fn create(
     engine.sync()
 }
 
-/// Removes what an import has written that did not come to its end.
-pub(crate) fn recover(engine: &Engine) -> Result<()> {
-    let Some(row) = engine.get(Family::Meta, meta::IMPORT)? else { return Ok(()) };
+/// Removes what an import has written that did not come to its end; says how many there were.
+pub(crate) fn recover(engine: &Engine) -> Result<u64> {
+    let Some(row) = engine.get(Family::Meta, meta::IMPORT)? else { return Ok(0) };
     let import: ImportRecord = record::decode("import marker", &row)?;
     drop(row);
     let line = LineId::new(import.first_line);
@@ -101,11 +101,12 @@ pub(crate) fn recover(engine: &Engine) -> Result<()> {
     // The marker goes last: until then a crash starts this again.
     engine.delete(&mut set, Family::Meta, meta::IMPORT);
     engine.write(set)?;
-    engine.sync()
+    engine.sync()?;
+    Ok(1)
 }
 
-/// Removes the read layers that were not finished.
-pub(crate) fn drop_unfinished(engine: &Engine) -> Result<()> {
+/// Removes the read layers that were not finished; says how many there were.
+pub(crate) fn drop_unfinished(engine: &Engine) -> Result<u64> {
     let mut lines = Vec::new();
     let mut rows = engine.iter_prefix(Family::Meta, meta::UNFINISHED);
     rows.seek_to_first();
@@ -114,6 +115,7 @@ pub(crate) fn drop_unfinished(engine: &Engine) -> Result<()> {
         rows.next();
     }
     drop(rows);
+    let count = lines.len() as u64;
     for (marker, line) in lines {
         engine.drop_range(
             Family::Head,
@@ -125,20 +127,21 @@ pub(crate) fn drop_unfinished(engine: &Engine) -> Result<()> {
         engine.delete(&mut set, Family::Meta, &marker);
         engine.write(set)?;
     }
-    Ok(())
+    Ok(count)
 }
 
 /// The directory, beside the database, where bulk loads write their files.
 pub(super) const BULK_DIR: &str = "bulk";
 
-/// Removes files that a bulk load left behind.
-pub(crate) fn remove_leftovers(store: &Path) -> Result<()> {
+/// Removes files that a bulk load left behind; says how many there were.
+pub(crate) fn remove_leftovers(store: &Path) -> Result<u64> {
     let dir = store.join(BULK_DIR);
+    let count = std::fs::read_dir(&dir).map_or(0, |files| files.count() as u64);
     match fault::file(Point::Remove, &dir, || std::fs::remove_dir_all(&dir)) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::new(ErrorKind::Io, "cannot remove the files of an unfinished bulk load")
                 .because(e))
         }
-        _ => Ok(()),
+        _ => Ok(count),
     }
 }

@@ -4,6 +4,7 @@ mod branch;
 mod commits;
 mod config;
 mod copies;
+mod doctor;
 mod gc;
 mod locks;
 mod merge;
@@ -35,7 +36,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Place};
 use crate::id::{LineId, Seq};
 use crate::locks::LockTable;
-use crate::maintain::Overlays;
+use crate::maintain::{Overlays, RecoveryReport};
 use crate::merge::Registry;
 use crate::name::BranchName;
 use crate::publish::{CommitOptions, ImportSession, Publisher};
@@ -80,6 +81,7 @@ struct Inner {
     locks: Option<Arc<LockTable>>,
     coord: Coord,
     resumed: Resumed,
+    recovery: RecoveryReport,
     /// Made when it is asked for.
     coordinator: OnceLock<Coordinator>,
 }

@@ -20,10 +20,10 @@ use crate::graph::Graph;
 use crate::id::Seq;
 use crate::kv::{Durability, MAX_VALUE_LEN};
 use crate::locks::LockTable;
-use crate::maintain::{Overlays, RESTORING, remove_mark, remove_staging};
+use crate::maintain::{Overlays, RESTORING, RecoveryReport, remove_mark, remove_staging};
 use crate::merge::{MergeDriver, Registry};
 use crate::publish::{
-    Limits, Publisher, Settings, create, drop_unfinished, recover, remove_leftovers,
+    Limits, Publisher, Settings, all_prepared, create, drop_unfinished, recover, remove_leftovers,
 };
 use crate::refs::Refs;
 
@@ -231,6 +231,7 @@ impl OpenOptions {
     }
 
     fn open_to_read(&self, path: &Path) -> Result<Store> {
+        let time = SystemMonotonic::default();
         let options = EngineOptions::new(Mode::Read, self.cache_bytes);
         let engine = Arc::new(Engine::open(path, &options, None)?);
         let stored = read_store_record(&engine, path)?;
@@ -244,7 +245,9 @@ impl OpenOptions {
             None => graph.latest(),
         };
         let refs = Arc::new(Refs::new(engine));
-        self.store(graph, refs, None, fixed, &stored)
+        let recovery = RecoveryReport::new(graph.engine().report());
+        let recovery = RecoveryReport { latest: fixed, time: time.elapsed(), ..recovery };
+        self.store(graph, refs, None, &stored, recovery)
     }
 
     fn open_to_write(&self, path: &Path, found: Found) -> Result<Store> {
@@ -254,8 +257,9 @@ impl OpenOptions {
         if found == Found::Store && self.create == Create::New {
             return Err(is_there(path));
         }
+        let time = SystemMonotonic::default();
         // First: on a full disk they make the room that opening the database needs.
-        remove_leftovers(path)?;
+        let leftovers = remove_leftovers(path)?;
         remove_staging(path, self.clock.now())?;
         remove_mark(path)?;
         let mode = if found == Found::Store { Mode::Write } else { Mode::Create };
@@ -269,8 +273,8 @@ impl OpenOptions {
             write_marker(path)?;
         }
         let stored = read_store_record(&engine, path)?;
-        recover(&engine)?;
-        drop_unfinished(&engine)?;
+        let (imports, layers) = (recover(&engine)?, drop_unfinished(&engine)?);
+        let prepared = all_prepared(&engine)?.len() as u64;
         let graph = Arc::new(Graph::open(Arc::clone(&engine))?);
         let settings = self.settings(&engine, &stored)?;
         let refs = Arc::new(Refs::new(engine));
@@ -280,8 +284,16 @@ impl OpenOptions {
             Arc::clone(&self.clock),
             settings,
         )?;
-        let fixed = graph.latest();
-        self.store(graph, refs, Some(Arc::new(publisher)), fixed, &stored)
+        let recovery = RecoveryReport {
+            latest: graph.latest(),
+            imports,
+            layers,
+            leftovers,
+            prepared,
+            time: time.elapsed(),
+            ..RecoveryReport::new(graph.engine().report())
+        };
+        self.store(graph, refs, Some(Arc::new(publisher)), &stored, recovery)
     }
 
     /// What is given here goes before what the store says, and that before the defaults.
@@ -319,8 +331,8 @@ impl OpenOptions {
         graph: Arc<Graph>,
         refs: Arc<Refs>,
         publisher: Option<Arc<Publisher>>,
-        fixed: Seq,
         stored: &StoreRecord,
+        recovery: RecoveryReport,
     ) -> Result<Store> {
         let drivers = Registry::new(&self.drivers)?;
         let locks = publisher.as_ref().map(|publisher| self.lock_table(publisher));
@@ -346,12 +358,13 @@ impl OpenOptions {
                 refs,
                 clock,
                 publisher,
-                fixed,
+                fixed: recovery.latest,
                 id,
                 drivers,
                 locks,
                 coord,
                 resumed,
+                recovery,
                 coordinator: OnceLock::new(),
             }),
         })
@@ -379,6 +392,14 @@ pub(super) fn open_engine_to_read(path: &Path) -> Result<Engine> {
 enum Found {
     Store,
     Nothing,
+}
+
+/// Says what keeps a directory from being a store that can be opened.
+pub(super) fn look_for_store(path: &Path) -> Result<()> {
+    match look(path)? {
+        Found::Store => Ok(()),
+        Found::Nothing => Err(no_store(path)),
+    }
 }
 
 /// What is in a directory.

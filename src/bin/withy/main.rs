@@ -98,6 +98,7 @@ enum Verb {
     Verify(verbs::verify::Verify),
     Checkpoint(verbs::checkpoint::Checkpoint),
     Backup(verbs::backup::Backup),
+    Doctor(verbs::doctor::Doctor),
     Completions(verbs::completions::Completions),
 }
 
@@ -156,6 +157,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Verify(args) => verbs::verify::run(&args, &mut app),
         Verb::Checkpoint(args) => verbs::checkpoint::run(&args, &mut app),
         Verb::Backup(args) => verbs::backup::run(&args, &mut app),
+        Verb::Doctor(args) => verbs::doctor::run(&args, &mut app),
         Verb::Completions(args) => verbs::completions::run(&args, Cli::command()),
     }
 }

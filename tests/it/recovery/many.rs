@@ -6,7 +6,7 @@ use std::process::Command;
 
 use withy::{CommitOptions, Store};
 
-use super::{is_long, open_buffered, scratch};
+use super::{copy, is_long, open_buffered, scratch};
 
 /// Names the directory of the process that is killed.
 const DIR: &str = "WITHY_TEST_RECOVERY";
@@ -38,9 +38,16 @@ fn ops_1_transactions_in_the_log_alone_are_recovered_quickly() {
         .output()
         .expect("it starts");
     assert!(!done.status.success(), "it was killed");
-    let start = std::time::Instant::now();
+    // The quickest of three: others may use the machine at the same time.
+    let tries = (0..3).map(|n| {
+        let copied = dir.path().join(format!("copy-{n}"));
+        copy(&path, &copied);
+        let start = std::time::Instant::now();
+        drop(Store::open(&copied).expect("the store opens"));
+        start.elapsed()
+    });
+    let took = tries.min().expect("three tries");
     let store = Store::open(&path).expect("the store opens");
-    let took = start.elapsed();
     let _ = writeln!(std::io::stderr(), "{count} transactions were recovered in {took:?}");
     assert_eq!(store.latest().get(), count, "all of them are there");
     assert_eq!(store.view("main").expect("main").len(), count.min(KEYS), "with what they wrote");

@@ -7,6 +7,7 @@ mod files;
 mod flips;
 mod log;
 mod many;
+mod salvage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,10 @@ fn is_long() -> bool {
     std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
 }
 
+/// In memory where that can be had: hundreds of stores are made, and no disk is needed to show this.
 fn scratch() -> TempDir {
-    tempfile::tempdir().expect("a scratch directory can be made")
+    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    memory.expect("a scratch directory can be made")
 }
 
 fn open_buffered(path: &Path) -> Store {

@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod conflicts;
 pub(crate) mod del;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod feed;
 pub(crate) mod get;
