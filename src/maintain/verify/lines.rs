@@ -113,13 +113,8 @@ impl Lines {
         let site = Site::of(Family::Refs).line(id);
         let mut below = None;
         match fork {
-            None if id == LineId::ROOT || self.made.contains_key(&id) => {}
-            None => findings.add(
-                Check::Lines,
-                64,
-                site,
-                format!("line {id} has no fork, and is no read layer"),
-            ),
+            // The root line, or a read layer; one with commits is found where these are put together.
+            None => {}
             Some(fork) => match context.header(fork.seq, findings) {
                 Some(header) if header.line != fork.line.get() => findings.add(
                     Check::Lines,
@@ -161,6 +156,15 @@ impl Lines {
             findings.add(Check::Lines, 13, Site::of(Family::Refs).line(id), what);
         };
         for (i, layer) in layers.iter().enumerate() {
+            if self.is_unnamed(layer.line) {
+                let behind = layers.get(i + 1).and_then(|behind| self.top_of(behind));
+                match next.and_then(|top| Some((top, self.run_until(top, behind)?))) {
+                    Some((top, bottom)) if top.seq == layer.seq => {
+                        self.made.insert(layer.line, Made { top, bottom, used: None });
+                    }
+                    _ => return wrong(layer),
+                }
+            }
             let (top, bottom) = match self.made.contains_key(&layer.line) {
                 true => (self.top(layer.line), self.bottom(layer.line)),
                 false => (Some(*layer), Some(layer.line)),
@@ -181,6 +185,33 @@ impl Lines {
                 next.line
             );
             findings.add(Check::Lines, 13, Site::of(Family::Refs).line(id), what);
+        }
+    }
+
+    /// Whether a line is a read layer that no row names: two that were made of the same run at the same
+    /// time have one name, and both are right.
+    pub(super) fn is_unnamed(&self, line: LineId) -> bool {
+        let no_fork = |line: &Line| line.fork.is_none() && line.id != LineId::ROOT;
+        self.get(line).is_some_and(no_fork) && !self.made.contains_key(&line)
+    }
+
+    /// The first line that a layer shows.
+    fn top_of(&self, layer: &Place) -> Option<Place> {
+        match self.made.contains_key(&layer.line) {
+            true => self.top(layer.line),
+            false => Some(*layer),
+        }
+    }
+
+    /// The last line of the run from one place down to another, or to the end.
+    fn run_until(&self, top: Place, behind: Option<Place>) -> Option<LineId> {
+        let mut last = top.line;
+        loop {
+            let below = self.get(last)?.below;
+            if below == behind {
+                return Some(last);
+            }
+            last = below?.line;
         }
     }
 

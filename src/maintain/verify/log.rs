@@ -306,6 +306,10 @@ pub(super) fn join(runs: &[Run], lines: &mut Lines, findings: &Findings) {
             if let (Some(parent), Some(expected)) = (on.parent, last.or(line.fork)) {
                 check_first_parent(findings, on.first, parent, expected);
             }
+            if line.fork.is_none() && line.last.is_none() && id != LineId::ROOT {
+                let what = format!("line {id} has commits, and no fork");
+                findings.add(Check::Lines, 64, Site::of(Family::Refs).line(id), what);
+            }
             if line.first.is_none() {
                 (line.first, line.bulk) = (Some(on.first), on.bulk);
             }

@@ -109,7 +109,7 @@ fn check_branches(findings: &Findings, names: &Names, lines: &Lines) {
     let mut owners: BTreeMap<LineId, &str> = BTreeMap::new();
     for (name, line) in names.branches.iter().filter(|(_, line)| lines.judges(**line)) {
         let site = || Site::of(Family::Refs).branch(name).line(*line);
-        if lines.get(*line).is_none() || lines.made.contains_key(line) {
+        if lines.get(*line).is_none() || lines.made.contains_key(line) || lines.is_unnamed(*line) {
             let what = format!("branch {name} is on line {line}, which is not there");
             findings.add(Check::Refs, 64, site(), what);
         }

@@ -191,7 +191,7 @@ impl<'a, S: Sink> RowPass<'a, S> {
         self.key.clear();
         self.known = self.lines.get(line).filter(|_| self.lines.judges(line)).copied();
         self.layers.clear();
-        self.is_layer = self.lines.made.contains_key(&line);
+        self.is_layer = self.lines.made.contains_key(&line) || self.lines.is_unnamed(line);
         if let Some(made) = self.lines.made.get(&line) {
             // One that nobody uses has nothing to be judged by but itself.
             self.layers = made.used.as_ref().map(|used| used.layers.clone()).unwrap_or_default();
@@ -353,6 +353,8 @@ pub(super) fn check_lines(
                     check_layer(context, findings, line, (used, sum, compare));
                 }
             }
+            // Nobody uses it: it only takes space.
+            None if lines.is_unnamed(line.id) && line.last.is_none() => {}
             None => check_line(context, findings, line, (sum, compare)),
         }
     }
