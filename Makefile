@@ -45,7 +45,7 @@ long: setup ## The tests that kill, race and compare, at their full length: abou
 	@export WITHY_LONG=1; $(CARGO) test --release --locked $(ASSERTED) --test it
 
 doc: setup ## Build the documentation of the library
-	@export RUSTDOCFLAGS="-D warnings"; $(CARGO) doc --release --locked --no-deps --lib --features testing
+	@export RUSTDOCFLAGS="-D warnings"; $(CARGO) doc --release --locked --no-deps --lib --features fault
 
 bench: setup ## Measure the limits against RocksDB; options in BENCH
 	@$(CARGO) bench --locked --bench limits -- $(BENCH)

@@ -19,7 +19,10 @@ use crate::error::Result;
 /// # Ok::<(), withy::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "fault"), allow(dead_code, reason = "for who wants steps to fail"))]
+#[cfg_attr(
+    not(feature = "fault"),
+    allow(dead_code, unreachable_pub, reason = "for who wants steps to fail")
+)]
 #[non_exhaustive]
 pub enum Point {
     /// A batch is written to the database.

@@ -169,8 +169,8 @@ impl Template {
 
     fn fail_at_each_step(&self) {
         let name = self.job.name;
-        let plans = self.plans(Action::Fail).into_iter().chain(self.plans(Action::FailOn));
-        for plan in plans {
+        let actions = if long() { &[Action::Fail, Action::FailOn][..] } else { &[Action::Fail] };
+        for plan in actions.iter().flat_map(|action| self.plans(*action)) {
             let when = format!("{name}, {plan}");
             let path = self.copy();
             let store = must_open(&path);
