@@ -8,8 +8,11 @@ use super::csv::CsvOptions;
 use super::meter::Metered;
 use super::{Encoding, csv, git, jsonl};
 
+/// A function that takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every function, by the name of its target.
-pub const TARGETS: [(&str, fn(&[u8])); 4] =
+pub const TARGETS: [(&str, Target); 4] =
     [("jsonl", jsonl), ("csv", csv), ("git", git), ("encodings", encodings)];
 
 fn metered(bytes: &[u8]) -> Metered<&[u8]> {

@@ -183,7 +183,7 @@ pub(super) const JOBS: [Job; 24] = [
     Job {
         name: "merge of very many changes",
         group: "large merge",
-        visits: Visits::Few(2),
+        visits: Visits::Few(1),
         set_up: many,
         run: |store| store.merge("main", "topic", MergeOptions::default()).map(|_| ()),
     },

@@ -194,7 +194,9 @@ fn visit(group: &str) {
     for job in jobs {
         let template = Template::make(job);
         template.stop_at_each_step();
-        template.fail_at_each_step();
+        if long() || matches!(job.visits, Visits::Each) {
+            template.fail_at_each_step();
+        }
     }
 }
 
