@@ -50,7 +50,7 @@ fn ops_1_a_log_cut_at_every_byte_of_its_last_record_keeps_all_before_it() {
             scope.spawn(move || {
                 for &len in lens {
                     let path = dir.path().join(format!("cut-{len}"));
-                    copy(&left, &path);
+                    copy(left, &path);
                     cut(&newest(&path, ".log"), len);
                     let count = if len == starts[10] { 10 } else { 9 };
                     must_hold(&path, count, &format!("cut to {len} of {}", starts[10]));

@@ -27,6 +27,7 @@ fn worker() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the limit is in seconds on a clock")]
 fn ops_1_transactions_in_the_log_alone_are_recovered_quickly() {
     let count: u64 = if is_long() { 100_000 } else { 20_000 };
     let dir = scratch();
