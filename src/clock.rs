@@ -50,19 +50,23 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = ParseTimeError;
 
-    /// Reads RFC 3339, `YYYY-MM-DD[T ]HH:MM[:SS]` or `YYYY-MM-DD`, the last two in UTC.
+    /// Reads RFC 3339, `YYYY-MM-DD[T ]HH:MM[:SS]` or `YYYY-MM-DD`, the last two in UTC. Years have four
+    /// digits, in UTC too, so what is shown is read back.
     fn from_str(text: &str) -> Result<Self, ParseTimeError> {
-        use chrono::{NaiveDate, NaiveDateTime};
+        use chrono::{Datelike, NaiveDate, NaiveDateTime};
+        let checked = |t: DateTime<Utc>| match t.year() {
+            0..=9999 => Ok(Self(t.timestamp_millis())),
+            _ => Err(ParseTimeError),
+        };
         if let Ok(t) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self(t.timestamp_millis()));
+            return checked(t.to_utc());
         }
         let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
         ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"]
             .iter()
             .find_map(|shape| NaiveDateTime::parse_from_str(text, shape).ok())
             .or_else(day)
-            .map(|t| Self(t.and_utc().timestamp_millis()))
-            .ok_or(ParseTimeError)
+            .map_or(Err(ParseTimeError), |t| checked(t.and_utc()))
     }
 }
 

@@ -91,7 +91,7 @@ impl Work {
 
     fn put(&mut self, number: u32) {
         // Some go to a row of their own.
-        let len = if number % 3 == 0 { 30_000 } else { 500 };
+        let len = if number.is_multiple_of(3) { 30_000 } else { 500 };
         let (key, value) = (format!("key-{number}"), format!("{number:016} ").repeat(len / 17));
         let bytes = value.clone().into_bytes();
         let done = self.step("put", |store| store.main()?.put(key.clone(), bytes));
@@ -193,7 +193,7 @@ fn fail_each(error: &str, call: &str, how: &str, samples: u64) {
     let calls: u64 = line.trim().parse().expect("a number");
     let stride = if long() { 1 } else { (calls / samples).max(1) };
     let (mut tried, mut failed) = (0, 0);
-    for number in (1..=calls).filter(|number| number % stride == 0) {
+    for number in (1..=calls).filter(|number| number.is_multiple_of(stride)) {
         let _ = std::fs::remove_dir_all(&store);
         let fail = format!("{error} {call} {number} {how}");
         let (said, has_failed) = said(process().env("WITHY_SHIM_FAIL", &fail), &fail);

@@ -133,7 +133,10 @@ pub(super) const JOBS: [Job; 24] = [
     job("commit", "large commit", some, |store| {
         let mut batch = Batch::new();
         for n in 0..20_000_u32 {
-            batch.put(format!("row/{n:05}"), vec![b'v'; if n % 100 == 0 { 20_000 } else { 20 }]);
+            batch.put(
+                format!("row/{n:05}"),
+                vec![b'v'; if n.is_multiple_of(100) { 20_000 } else { 20 }],
+            );
         }
         batch.delete("key-1");
         store.main()?.write(batch, CommitOptions::default()).map(|_| ())
@@ -219,7 +222,7 @@ pub(super) const JOBS: [Job; 24] = [
     ),
     job("import", "bulk load", some, |store| {
         let row = |n: u32| {
-            let value = vec![b'v'; if n % 100 == 0 { 20_000 } else { 20 }];
+            let value = vec![b'v'; if n.is_multiple_of(100) { 20_000 } else { 20 }];
             Ok((format!("row/{n:05}").into_bytes(), value))
         };
         let options = LoadOptions::default().from("main");

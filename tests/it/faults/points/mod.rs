@@ -147,7 +147,8 @@ impl Template {
             Visits::Few(_) | Visits::Each => 1,
         };
         let mut out = Vec::new();
-        for number in (1..=steps).filter(|number| number % stride == 0 || *number == steps) {
+        for number in (1..=steps).filter(|number| number.is_multiple_of(stride) || *number == steps)
+        {
             out.push(Plan::new(action, Moment::Before, number));
             if long() || number == steps {
                 out.push(Plan::new(action, Moment::After, number));

@@ -64,7 +64,7 @@ pub(super) fn read(bytes: &[u8]) -> Vec<Op> {
 fn number(rest: &mut &[u8]) -> u64 {
     let (head, after) = rest.split_first_chunk().expect("the record is whole");
     *rest = after;
-    u64::from_ne_bytes(*head)
+    u64::from_le_bytes(*head)
 }
 
 fn string<'b>(rest: &mut &'b [u8]) -> &'b [u8] {

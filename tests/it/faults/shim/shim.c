@@ -12,9 +12,10 @@
  *   WITHY_SHIM_COUNT   a file to which the number of each kind of calls is written in the end
  *
  * A record of the trace: one byte for the kind, two numbers of 8 bytes, then two byte strings, each with
- * its length in 8 bytes; all in the machine's own order. Reading it is in trace.rs. */
+ * its length in 8 bytes; numbers have their lowest byte first. Reading it is in trace.rs. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -94,8 +95,9 @@ __attribute__((destructor)) static void end(void) {
 static void note(char kind, uint64_t a, uint64_t b, const void *x, uint64_t xs, const void *y,
                  uint64_t ys) {
     if (trace < 0) return;
-    struct iovec parts[7] = {{&kind, 1}, {&a, 8}, {&b, 8}, {&xs, 8}, {(void *)x, xs}, {&ys, 8}, {(void *)y, ys}};
-    for (int i = 0; i < 7; i++) all(trace, parts[i].iov_base, parts[i].iov_len);
+    uint64_t numbers[4] = {htole64(a), htole64(b), htole64(xs), htole64(ys)};
+    struct iovec parts[6] = {{&kind, 1}, {numbers, 16}, {numbers + 2, 8}, {(void *)x, xs}, {numbers + 3, 8}, {(void *)y, ys}};
+    for (int i = 0; i < 6; i++) all(trace, parts[i].iov_base, parts[i].iov_len);
 }
 
 static int is_tracked(int fd) { return fd >= 0 && fd < FDS && tracked[fd]; }
