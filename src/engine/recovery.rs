@@ -63,7 +63,7 @@ pub(crate) fn inspect(store: &Path) -> Result<Inspection> {
     // Before the logs: beside a writer it only grows.
     let synced = watermark::read(store);
     let manifest = Manifest::read(store)?;
-    let logs = wal::scan(store, manifest.oldest_log())?;
+    let logs = wal::scan(store, manifest.oldest_log(), manifest.last_sequence)?;
     Ok(Inspection { manifest, logs, synced, boot: watermark::this_boot() })
 }
 

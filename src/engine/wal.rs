@@ -1,6 +1,7 @@
 //! The write-ahead logs, read before RocksDB opens them: RocksDB stops at the first record that it
 //! cannot read and takes that for the end, whatever comes behind.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::logfile::{Bad, LogFile, Step};
@@ -69,8 +70,9 @@ pub(super) fn logs_from(store: &Path, oldest: u64) -> Result<Vec<u64>> {
     Ok(out)
 }
 
-/// Reads the logs from this number on, up to the first fault, and looks what is behind that.
-pub(crate) fn scan(store: &Path, oldest: u64) -> Result<LogScan> {
+/// Reads the logs from this number on, up to the first fault, and looks what is behind that. The list
+/// of files says that everything up to sequence `known` was written.
+pub(crate) fn scan(store: &Path, oldest: u64, known: u64) -> Result<LogScan> {
     let mut out = LogScan { logs: logs_from(store, oldest)?, ..LogScan::default() };
     let logs = out.logs.clone();
     for (n, &number) in logs.iter().enumerate() {
@@ -88,8 +90,14 @@ pub(crate) fn scan(store: &Path, oldest: u64) -> Result<LogScan> {
         let last = out.last.unwrap_or(0);
         let here = file.valid_behind(bad.at, |head| is_plausible(head, last));
         fault.valid_behind = here.map_err(|e| unreadable(&name, e))?.map(|at| (name, at));
-        let goes_on = look_behind(store, &logs[n + 1..], last, &mut fault)?;
-        if goes_on {
+        // A log that was torn in its first record held nothing, and is not removed at once: the next one
+        // goes on after what the list of files knew by then.
+        let before = match out.last {
+            Some(last) => last..=last,
+            None if bad.is_torn && whole == 0 => 0..=known,
+            None => 0..=0,
+        };
+        if look_behind(store, &logs[n + 1..], before, &mut fault)? {
             // The next log starts where this one ends, so what is bad here was never all of a write.
             continue;
         }
@@ -126,9 +134,16 @@ fn read(file: &mut LogFile, name: &str, out: &mut LogScan) -> Result<Option<(Bad
     }
 }
 
-/// Looks into the logs behind a fault. True if the next one goes on exactly where the good records end.
-fn look_behind(store: &Path, logs: &[u64], last: u64, fault: &mut LogFault) -> Result<bool> {
+/// Looks into the logs behind a fault. True if the next one goes on exactly where the good records end,
+/// which is `before` it.
+fn look_behind(
+    store: &Path,
+    logs: &[u64],
+    before: RangeInclusive<u64>,
+    fault: &mut LogFault,
+) -> Result<bool> {
     let mut goes_on = false;
+    let last = *before.start();
     for (n, &number) in logs.iter().enumerate() {
         let name = log_name(number);
         let mut file = LogFile::open(&store.join(&name)).map_err(|e| unreadable(&name, e))?;
@@ -141,7 +156,8 @@ fn look_behind(store: &Path, logs: &[u64], last: u64, fault: &mut LogFault) -> R
         let first = sequences(&head).flatten().map(|(first, _)| first);
         match step {
             Step::Record { .. } if first.is_some() => {
-                goes_on |= n == 0 && fault.valid_behind.is_none() && first == Some(last + 1);
+                let follows = first.is_some_and(|first| first > 0 && before.contains(&(first - 1)));
+                goes_on |= n == 0 && fault.valid_behind.is_none() && follows;
                 fault.valid_behind.get_or_insert((name, 0));
             }
             _ => {

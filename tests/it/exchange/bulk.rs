@@ -155,7 +155,7 @@ fn bulk_a_failure_in_the_middle_leaves_nothing() {
         0..30_000 => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
     });
-    must_fail(load(&store, "main", (0..50_000).map(|n| row(n, 1)), stop), ErrorKind::Io);
+    must_fail(load(&store, "main", (0..50_000).map(|n| row(n, 1)), stop), ErrorKind::Interrupted);
     assert_eq!(state(&store), before, "nothing is left of a load that was broken off");
     let bad = (0..20_000).map(|n| if n == 15_000 { Ok((vec![], vec![])) } else { row(n, 1) });
     let error = must_fail(load(&store, "main", bad, LoadOptions::default()), ErrorKind::Limit);
