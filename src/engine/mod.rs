@@ -32,7 +32,7 @@ use rocksdb::{
 pub(crate) use bulk::SortedFile;
 pub(crate) use fault::Point;
 pub(crate) use options::{EngineOptions, Mode};
-pub(crate) use owner::{LOCK_FILE, Owner};
+pub(crate) use owner::{LOCK_FILE, Locked, Owner};
 pub(crate) use recovery::{Cut, Fault, Inspection, LogReport, inspect};
 pub(crate) use salvage::{Salvaged, salvage};
 pub(crate) use sync::GroupSync;

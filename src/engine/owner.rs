@@ -16,16 +16,19 @@ pub(crate) const LOCK_FILE: &str = "withy.lock";
 /// How often a waiting process looks again.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Held for as long as the store is open for writing.
-pub(crate) struct Owner(File);
+/// A file that this process has locked, until it is dropped.
+pub(crate) struct Locked(pub(crate) File);
 
-impl Drop for Owner {
+impl Drop for Locked {
     fn drop(&mut self) {
         // Closing is not enough: a process that is being started at this moment shares the open file,
         // and with it the lock, until it runs its own program.
         let _ = self.0.unlock();
     }
 }
+
+/// Held for as long as the store is open for writing.
+pub(crate) struct Owner(Locked);
 
 impl Owner {
     /// Takes the lock, waiting for as long as told.
@@ -74,13 +77,13 @@ impl Owner {
             file.write_all(line.as_bytes())
         };
         fault::file(Point::FileWrite, &path, write).map_err(io)?;
-        Ok(Self(file))
+        Ok(Self(Locked(file)))
     }
 
     /// Whether this name still leads to the file that is locked: it may have been removed between
     /// the opening and the locking.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
-        match (self.0.metadata(), std::fs::metadata(path)) {
+        match (self.0.0.metadata(), std::fs::metadata(path)) {
             (Ok(ours), Ok(there)) => inode(&ours) == inode(&there),
             _ => false,
         }

@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use super::{Point, fault};
 use crate::format::synced::{SLOT, SLOTS, SYNCED_FILE, Synced};
 
 /// The open file; owned by the process that writes to the store.
@@ -24,9 +25,13 @@ impl Watermark {
     pub(super) fn open(store: &Path, sequence: u64) -> io::Result<Self> {
         let turn = read(store).map_or(0, |synced| synced.turn);
         let path = store.join(SYNCED_FILE);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let open = || OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let file = fault::file(Point::Create, &path, open)?;
         let this = Self { file, boot: this_boot(), last: Mutex::new((turn, 0)) };
         this.write(sequence)?;
+        // From now on a power cut must find a mark, and with it which run of the machine this was.
+        fault::file(Point::FileSync, &path, || this.file.sync_all())?;
+        fault::file(Point::FileSync, store, || File::open(store)?.sync_all())?;
         Ok(this)
     }
 

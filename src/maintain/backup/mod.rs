@@ -34,8 +34,8 @@ pub use restore::{RestoreOptions, Restored};
 pub use verify::{BackupFault, BackupReport, VerifyBackupOptions};
 
 use crate::clock::{Clock, SystemClock};
-use crate::engine::Owner;
 use crate::engine::files::{make_dir, names, refused, write_durably};
+use crate::engine::{Locked, Owner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::backup::{
     BackupMarker, PieceRecord, SnapshotRecord, backup_marker, decode_snapshot, read_backup_marker,
@@ -150,10 +150,10 @@ impl Backups {
 
     /// Keeps contents from being removed while they are read. On a medium that cannot be written to
     /// nobody removes any.
-    fn lock_to_read(&self) -> Result<Option<File>> {
+    fn lock_to_read(&self) -> Result<Option<Locked>> {
         let Ok(file) = File::open(self.dir.join(READERS)) else { return Ok(None) };
         match file.try_lock_shared() {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => Ok(Some(Locked(file))),
             Err(TryLockError::WouldBlock) => Err(self.busy("it is being pruned")),
             // File systems without locks: such backups are for one user at a time.
             Err(TryLockError::Error(_)) => Ok(None),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::verify::{is_named, named};
 use super::{Backups, NEW, READERS, SNAPSHOTS, stopped};
+use crate::engine::Locked;
 use crate::engine::files::{names, refused, remove, sync_dir};
 use crate::error::{Error, ErrorKind, Result};
 use crate::maintain::pace::Job;
@@ -170,12 +171,12 @@ impl Backups {
     }
 
     /// Waits for nobody: refused while a snapshot is verified or restored.
-    fn lock_out_readers(&self) -> Result<fs::File> {
+    fn lock_out_readers(&self) -> Result<Locked> {
         let path = self.dir.join(READERS);
         let file = fs::File::options().create(true).append(true).open(&path);
         let file = file.map_err(|e| refused("cannot open", &path, e))?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Locked(file)),
             Err(fs::TryLockError::WouldBlock) => {
                 Err(self.busy("a snapshot is being verified or restored"))
             }
