@@ -2,6 +2,8 @@
 
 use super::Context;
 use super::found::{Findings, Site};
+use super::gone::{Must, Needed};
+use super::lines::Lines;
 use super::report::Check;
 use super::rows::Item;
 use super::sums::Sink;
@@ -49,6 +51,7 @@ pub(super) struct Judge {
     /// Whether its parts are not one behind the other.
     misplaced: bool,
     quick: bool,
+    needed: Needed,
     hasher: IdHasher,
     sum: FingerprintSum,
     keys: i128,
@@ -60,7 +63,12 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn new(seq: Seq, header: Header, parent: Option<Parent>, quick: bool) -> Self {
+    pub(super) fn new(
+        (seq, header): (Seq, Header),
+        parent: Option<Parent>,
+        needed: Needed,
+        quick: bool,
+    ) -> Self {
         let start = parent.map_or(Fingerprint::EMPTY, |parent| parent.fingerprint);
         Self {
             seq,
@@ -68,6 +76,7 @@ impl Judge {
             broken: false,
             misplaced: false,
             quick,
+            needed,
             hasher: IdHasher::new(),
             sum: FingerprintSum::new(start),
             keys: parent.map_or(0, |parent| i128::from(parent.keys)),
@@ -127,11 +136,21 @@ impl Judge {
         if let Some(after) = after {
             self.sum.add_summand(after);
         }
+        let before = match self.needed.must(&change.key, self.seq, after.is_none()) {
+            Must::Whole => before,
+            Must::Alone => None,
+            Must::Nothing => return,
+        };
         sink.take(&Item { line: self.line, seq: self.seq, key: &change.key, before, after });
     }
 
     /// Judges the whole; true if its rows cannot be judged by it.
-    pub(super) fn finish(mut self, context: &Context<'_>, findings: &Findings) -> bool {
+    pub(super) fn finish(
+        mut self,
+        context: &Context<'_>,
+        findings: &Findings,
+        lines: &Lines,
+    ) -> bool {
         let id = std::mem::take(&mut self.hasher).finish(self.seq, &self.header);
         let (seq, header) = (self.seq, &self.header);
         let mut broken = self.broken;
@@ -190,25 +209,31 @@ impl Judge {
                 ),
             );
         }
-        self.merge(context, findings);
+        self.merge(context, findings, lines);
         broken
     }
 
     /// INV-32, INV-33: what the commit merged, and how that came about.
-    fn merge(&self, context: &Context<'_>, findings: &Findings) {
+    fn merge(&self, context: &Context<'_>, findings: &Findings, lines: &Lines) {
         let further: Vec<Place> = self
             .header
             .parents
             .iter()
             .skip(1)
             .map(|p| Place { line: LineId::new(p.line), seq: Seq::new(p.seq) })
+            // Lines that are gone are taken out of the row.
+            .filter(|place| lines.get(place.line).is_some())
             .collect();
         if !further.is_empty() {
             let row = context.get(Family::Refs, &keys::merge(self.line, self.seq), findings);
             let merged: Option<Vec<crate::format::refs::At>> =
                 row.and_then(|row| record::decode("merge", &row).ok());
-            let merged: Vec<Place> =
-                merged.unwrap_or_default().into_iter().map(Place::from).collect();
+            let merged: Vec<Place> = merged
+                .unwrap_or_default()
+                .into_iter()
+                .map(Place::from)
+                .filter(|place| lines.get(place.line).is_some())
+                .collect();
             if !merged.starts_with(&further) {
                 let what = format!(
                     "commit {} has more than one parent, and its row of merges does not name them",

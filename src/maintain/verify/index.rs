@@ -1,23 +1,29 @@
 //! The index of commits: by line and by id, against the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use super::found::{Findings, Site};
+use super::gone::name_missing;
 use super::lines::Lines;
 use super::log::mixed;
 use super::report::Check;
 use super::scan::Walk;
 use crate::format::refs::{IdsRecord, IndexRecord};
 use crate::format::{Family, keys, record};
+use crate::graph::Place;
 use crate::id::{LineId, Seq};
 
 /// What the blocks of a line come to.
 #[derive(Clone, Copy, Default)]
 struct Blocks {
     last: Seq,
+    /// Of all commits, and of those that are not gone.
+    all: u64,
     count: u64,
     sum: u64,
+    /// The newest that is gone.
+    gone: Option<Seq>,
 }
 
 /// INV-63.
@@ -50,10 +56,10 @@ fn check_lines(context: &Context<'_>, findings: &Findings, lines: &Lines) {
             }
         };
         let blocks = found.entry(line).or_default();
-        if block.before != blocks.count {
+        if block.before != blocks.all {
             let what = format!(
                 "an index block of line {line} says that {} commits come before it, there are {}",
-                block.before, blocks.count
+                block.before, blocks.all
             );
             findings.add(Check::Index, 63, site.clone().line(line), what);
         }
@@ -65,8 +71,13 @@ fn check_lines(context: &Context<'_>, findings: &Findings, lines: &Lines) {
                 let what = format!("an index block of line {line} is not in order");
                 findings.add(Check::Index, 63, site.clone().line(line), what);
             }
-            blocks.count += 1;
-            blocks.sum = blocks.sum.wrapping_add(mixed(one));
+            blocks.all += 1;
+            if context.is_there(Place { line, seq: one }) {
+                blocks.count += 1;
+                blocks.sum = blocks.sum.wrapping_add(mixed(one));
+            } else {
+                blocks.gone = Some(one);
+            }
         }
         blocks.last = Seq::new(seq);
         if blocks.last != last {
@@ -78,7 +89,17 @@ fn check_lines(context: &Context<'_>, findings: &Findings, lines: &Lines) {
     }
     for line in lines.all() {
         let blocks = found.remove(&line.id).unwrap_or_default();
+        if let Some(gone) = blocks.gone.filter(|gone| *gone >= context.fixed.log_start) {
+            let what = format!(
+                "commit {gone} of line {} is said to be gone, but the log has no gap from commit {} on",
+                line.id, context.fixed.log_start
+            );
+            findings.add(Check::Index, 1, Site::of(Family::Refs).line(line.id).seq(gone), what);
+        }
         if (blocks.count, blocks.sum) != line.indexed && !context.is_stopped() {
+            if name_missing(context, findings, line.id) {
+                continue;
+            }
             let what = format!(
                 "the index of line {} has {} commits, and not the {} that are on it",
                 line.id, blocks.count, line.indexed.0
@@ -130,11 +151,12 @@ fn check_ids(context: &Context<'_>, findings: &Findings) {
     }
 }
 
-/// Whether a block has the ids of the commits behind one, up to another, and no others.
+/// Whether a block has the ids of the commits behind one, up to another, and no others. Those of commits that
+/// are gone may be in it still.
 fn is_true(context: &Context<'_>, (before, last): (Seq, Seq), block: &IdsRecord) -> bool {
     let mut expected = Vec::with_capacity(block.ids.len());
-    let first = before.next().max(context.fixed.log_start);
-    let (lower, upper) = (keys::log(first, 0), keys::log(last.next(), 0));
+    let mut left = BTreeSet::new();
+    let (lower, upper) = (keys::log(before.next(), 0), keys::log(last.next(), 0));
     let mut rows = context.db.look(Family::Log, &lower, Some(&upper));
     rows.seek_to_first();
     while let Ok(Some((key, value))) = rows.current() {
@@ -144,7 +166,10 @@ fn is_true(context: &Context<'_>, (before, last): (Seq, Seq), block: &IdsRecord)
             return true;
         };
         let id = header.id.first_chunk::<8>().map_or(0, |start| u64::from_be_bytes(*start));
-        expected.push((id, seq.get()));
+        if context.is_there(Place { line: LineId::new(header.line), seq }) {
+            expected.push((id, seq.get()));
+            left.insert(seq.get());
+        }
         // Whoever has more than the block is not it.
         if expected.len() > block.ids.len() {
             break;
@@ -155,5 +180,10 @@ fn is_true(context: &Context<'_>, (before, last): (Seq, Seq), block: &IdsRecord)
         }
     }
     expected.sort_unstable();
-    expected == block.ids
+    // From there on no commit is gone; those below were looked for in the log.
+    let must = |seq: u64| seq >= context.fixed.log_start.get() || left.contains(&seq);
+    let within = |seq: u64| before.get() < seq && seq <= last.get();
+    let told: Vec<(u64, u64)> =
+        block.ids.iter().filter(|(_, seq)| must(*seq) || !within(*seq)).copied().collect();
+    expected == told && block.ids.is_sorted()
 }

@@ -22,6 +22,8 @@ pub(super) struct Line {
     /// Its first and newest commits, once the log was read.
     pub(super) first: Option<Seq>,
     pub(super) last: Option<Seq>,
+    /// The newest that its rows show: the newest, unless what is above it is gone.
+    pub(super) shown: Option<Seq>,
     /// Whether its first commit is a bulk load.
     pub(super) bulk: bool,
     /// Number and sum of the commits that index blocks must have.
@@ -130,6 +132,12 @@ impl Lines {
                     64,
                     site,
                     format!("line {id} forks from line {}, which is not there", fork.line),
+                ),
+                Some(_) if !context.is_whole(fork) => findings.add(
+                    Check::Lines,
+                    11,
+                    site,
+                    format!("line {id} forks from commit {}, which is said to be gone", fork.seq),
                 ),
                 Some(header) if header.rows > 0 => below = Some(fork),
                 Some(_) => below = self.get(fork.line).and_then(|line| line.below),
@@ -360,8 +368,11 @@ impl Context<'_> {
         read_first(&row).ok().map(|(header, _)| header)
     }
 
-    /// Whether a commit is there, on the line it is said to be on.
+    /// Whether a commit is there and whole, on the line it is said to be on.
     pub(super) fn is_commit(&self, place: Place, findings: &Findings) -> bool {
-        self.header(place.seq, findings).is_some_and(|header| header.line == place.line.get())
+        self.is_whole(place)
+            && self
+                .header(place.seq, findings)
+                .is_some_and(|header| header.line == place.line.get())
     }
 }

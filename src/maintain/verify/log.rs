@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Context;
 use super::commit::{Judge, Parent};
 use super::found::{Findings, Site};
+use super::gone::{Needed, first_indexed};
 use super::lines::Lines;
 use super::report::Check;
 use super::scan::Walk;
@@ -22,6 +23,8 @@ pub(super) struct OnLine {
     parent: Option<Place>,
     bulk: bool,
     last: Parent,
+    /// The newest of them that is not above what is there.
+    shown: Option<Seq>,
     indexed: (u64, u64),
 }
 
@@ -46,6 +49,10 @@ pub(super) struct LogPass<'a, S> {
     pub(super) lines: &'a Lines,
     pub(super) sink: S,
     pub(super) run: Run,
+    /// A commit whose parts are not judged.
+    skipped: Option<Seq>,
+    /// What must be there of the line that was asked for last.
+    needed: (LineId, Needed),
 }
 
 impl<'a, S: Sink> LogPass<'a, S> {
@@ -55,7 +62,8 @@ impl<'a, S: Sink> LogPass<'a, S> {
         lines: &'a Lines,
         sink: S,
     ) -> Self {
-        Self { context, findings, lines, sink, run: Run::default() }
+        let needed = (LineId::ROOT, Needed::of(context, lines, LineId::ROOT));
+        Self { context, findings, lines, sink, run: Run::default(), skipped: None, needed }
     }
 
     /// Judges the commits from one to another, both included.
@@ -77,6 +85,9 @@ impl<'a, S: Sink> LogPass<'a, S> {
                 self.further(open, part, value);
                 continue;
             }
+            if self.skipped == Some(seq) {
+                continue;
+            }
             if let Some(open) = judge.take() {
                 self.close(open);
             }
@@ -92,7 +103,8 @@ impl<'a, S: Sink> LogPass<'a, S> {
         }
     }
 
-    /// INV-1: no commit is missing between two that are there.
+    /// INV-1: no commit is missing between two that are there, but for those that are gone. Which of these
+    /// must be there is held against the index.
     fn gap(&self, expected: Seq, seq: Seq) {
         let expected = expected.max(self.context.fixed.log_start);
         if seq > expected {
@@ -127,9 +139,16 @@ impl<'a, S: Sink> LogPass<'a, S> {
             }
         };
         let line = LineId::new(header.line);
+        if !self.context.is_there(Place { line, seq }) {
+            // What is left of a commit that is gone is no fault.
+            self.skipped = Some(seq);
+            return None;
+        }
         self.time(seq, header.time);
+        self.need(line);
         if !self.lines.judges(line) {
             self.note(seq, &header);
+            self.skipped = Some(seq);
             return None;
         }
         self.run.commits += 1;
@@ -139,7 +158,8 @@ impl<'a, S: Sink> LogPass<'a, S> {
             self.findings.add(Check::Log, 64, Site::commit(seq).line(line), what);
         }
         self.note(seq, &header);
-        let mut judge = Judge::new(seq, header, parent, self.context.quick);
+        let needed = self.needed.1.clone();
+        let mut judge = Judge::new((seq, header), parent, needed, self.context.quick);
         judge.part(changes, self.findings, &mut self.sink);
         if let (true, parts) = judge.header.changes_at.parts() {
             self.bulk(&mut judge, parts);
@@ -186,8 +206,15 @@ impl<'a, S: Sink> LogPass<'a, S> {
 
     fn close(&mut self, judge: Judge) {
         let seq = judge.seq;
-        if judge.finish(self.context, self.findings) {
+        if judge.finish(self.context, self.findings, self.lines) {
             self.broken(seq);
+        }
+    }
+
+    /// Looks up what must be there of a line.
+    fn need(&mut self, line: LineId) {
+        if self.needed.0 != line {
+            self.needed = (line, Needed::of(self.context, self.lines, line));
         }
     }
 
@@ -209,9 +236,13 @@ impl<'a, S: Sink> LogPass<'a, S> {
             parent: first.map(|p| Place { line: LineId::new(p.line), seq: Seq::new(p.seq) }),
             bulk: header.changes_at.parts().0,
             last,
+            shown: None,
             indexed: (0, 0),
         });
         entry.last = last;
+        if self.needed.1.is_within(seq) {
+            entry.shown = Some(seq);
+        }
         if indexed {
             entry.indexed.0 += 1;
             entry.indexed.1 = entry.indexed.1.wrapping_add(mixed(seq));
@@ -233,6 +264,9 @@ impl<'a, S: Sink> LogPass<'a, S> {
             if place.seq >= seq {
                 let what = format!("commit {seq} has parent {}, which is not older", place.seq);
                 self.findings.add(Check::Log, 2, site(), what);
+                continue;
+            }
+            if !self.context.is_there(place) {
                 continue;
             }
             let known = self.run.lines.get(&place.line).map(|one| one.last);
@@ -293,7 +327,7 @@ pub(super) fn mixed(seq: Seq) -> u64 {
 }
 
 /// Puts the runs of the log together: what each says of a line goes on from the one before.
-pub(super) fn join(runs: &[Run], lines: &mut Lines, findings: &Findings) {
+pub(super) fn join(context: &Context<'_>, findings: &Findings, runs: &[Run], lines: &mut Lines) {
     let mut before: Option<(Seq, i64)> = None;
     for run in runs {
         if let (Some(before), Some((first, _))) = (before, run.times) {
@@ -303,7 +337,8 @@ pub(super) fn join(runs: &[Run], lines: &mut Lines, findings: &Findings) {
         for (&id, on) in &run.lines {
             let Some(line) = lines.get_mut(id) else { continue };
             let last = line.last.map(|seq| Place { line: id, seq });
-            if let (Some(parent), Some(expected)) = (on.parent, last.or(line.fork)) {
+            let parent = on.parent.filter(|parent| context.is_there(*parent));
+            if let (Some(parent), Some(expected)) = (parent, last.or(line.fork)) {
                 check_first_parent(findings, on.first, parent, expected);
             }
             if line.fork.is_none() && line.last.is_none() && id != LineId::ROOT {
@@ -314,9 +349,23 @@ pub(super) fn join(runs: &[Run], lines: &mut Lines, findings: &Findings) {
                 (line.first, line.bulk) = (Some(on.first), on.bulk);
             }
             line.last = Some(on.last.seq);
+            line.shown = on.shown.or(line.shown);
             line.indexed.0 += on.indexed.0;
             line.indexed.1 = line.indexed.1.wrapping_add(on.indexed.1);
         }
+    }
+}
+
+/// Sets the first commit of lines of which something is gone: it may be one that is, and rows of a bulk load
+/// say no other. Called once the log was read.
+pub(super) fn find_first(context: &Context<'_>, lines: &mut Lines) {
+    for &id in context.fixed.gone.keys() {
+        let Some(first) = first_indexed(context, id) else { continue };
+        let Some(line) = lines.get_mut(id).filter(|line| line.first != Some(first)) else {
+            continue;
+        };
+        // Whether that was a bulk load is gone with it.
+        (line.first, line.bulk) = (Some(first), true);
     }
 }
 
@@ -332,9 +381,14 @@ pub(super) fn check_owners(context: &Context<'_>, findings: &Findings, lines: &L
         more = match (key.len(), key.get(1)) {
             (14, Some(0xFF)) => {
                 let seq = Seq::new(number(2));
-                let details =
-                    context.header(seq, findings).map(|h| h.changes_at.details().is_some());
-                if seq <= context.fixed.latest && details != Some(true) {
+                let header = context.header(seq, findings);
+                let line = header.as_ref().map(|header| LineId::new(header.line));
+                // What is behind the log is removed after the commit it belongs to.
+                let is_gone = line.map_or(seq < context.fixed.log_start, |line| {
+                    !context.is_there(Place { line, seq })
+                });
+                let details = header.map(|h| h.changes_at.details().is_some());
+                if seq <= context.fixed.latest && details != Some(true) && !is_gone {
                     let what =
                         format!("details of a merge belong to no merge: commit {seq} is none");
                     findings.add(Check::Log, 61, site, what);

@@ -1,7 +1,8 @@
 //! What is fixed for a verification, the rows of `meta`, and the files of the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Context;
 use super::found::{Findings, Site};
@@ -9,25 +10,29 @@ use super::report::Check;
 use super::scan::Walk;
 use crate::engine::Frozen;
 use crate::format::merge::RulesRecord;
-use crate::format::refs::{ImportRecord, StoreRecord, meta};
+use crate::format::refs::{CollectRecord, ImportRecord, StoreRecord, meta};
 use crate::format::{Corrupt, FORMAT_VERSION, Family, keys, record};
-use crate::id::{LineId, Seq};
-
-/// The first sequence that may be missing no more, below which history was collected.
-const LOG_START: &[u8] = b"log-start";
+use crate::graph::Gone;
+use crate::id::{LineId, OpId, Seq};
 
 /// What is read first, and holds for the whole verification.
 #[derive(Default)]
 pub(super) struct Fixed {
     /// The newest commit; what is above belongs to an import that is being written.
     pub(super) latest: Seq,
-    /// The first commit that must be in the log.
+    /// From this commit on none is missing from the log.
     pub(super) log_start: Seq,
     pub(super) indexed: Seq,
     /// Lines from here on belong to an import that is being written.
     first_line: Option<LineId>,
     /// Read layers that are being written.
     unfinished: BTreeSet<LineId>,
+    /// What is gone of lines.
+    pub(super) gone: BTreeMap<LineId, Arc<Gone>>,
+    /// The newest operation that is gone.
+    pub(super) ops_start: Option<OpId>,
+    /// Whether what is gone is still being removed.
+    collects: bool,
 }
 
 impl Fixed {
@@ -50,14 +55,22 @@ impl Fixed {
             Some(import) => Seq::new(import.first_seq.saturating_sub(1)),
             None => newest(db, findings).unwrap_or(indexed),
         };
-        let log_start = number(LOG_START).map_or(Seq::ROOT, |seq| Seq::new(seq).next());
+        let log_start = number(meta::LOG_START).map_or(Seq::ROOT, |seq| Seq::new(seq).next());
         let first_line = import.map(|import| LineId::new(import.first_line));
-        Self { latest, log_start, indexed, first_line, unfinished }
+        let ops_start = get(meta::OPS_START)
+            .and_then(|row| record::decode::<(u64, u64)>("start of the operation log", &row).ok())
+            .map(|(seq, step)| OpId { seq: Seq::new(seq), step });
+        let gone = super::gone::load(db, findings);
+        let collects = get(meta::COLLECT).is_some();
+        Self { latest, log_start, indexed, first_line, unfinished, gone, ops_start, collects }
     }
 
-    /// Whether a line is being written, by an import or as a read layer, and is nobody's yet.
+    /// Whether a line is nobody's: it is being written, by an import or as a read layer, or all of it is
+    /// gone and being removed.
     pub(super) fn ignores(&self, line: LineId) -> bool {
-        self.first_line.is_some_and(|first| line >= first) || self.unfinished.contains(&line)
+        self.first_line.is_some_and(|first| line >= first)
+            || self.unfinished.contains(&line)
+            || self.gone.get(&line).is_some_and(|gone| gone.record().dead)
     }
 
     /// What unfinished work has left, or is still at.
@@ -67,6 +80,12 @@ impl Fixed {
         }
         for line in &self.unfinished {
             out.push(format!("a read layer that is not finished: line {line}"));
+        }
+        if self.collects {
+            out.push("a collection that is not finished: the next one goes on with it".to_owned());
+        }
+        for (line, _) in self.gone.iter().filter(|(_, gone)| gone.record().dead) {
+            out.push(format!("a line that nothing leads to and that is not removed yet: {line}"));
         }
     }
 }
@@ -130,7 +149,11 @@ fn decode(key: &[u8], value: &[u8]) -> Option<Result<(), Corrupt>> {
         meta::FORMAT => record::decode::<u32>("format", value).map(|_| ()),
         meta::STORE => record::decode::<StoreRecord>("store", value).map(|_| ()),
         meta::ACTIVE => record::decode::<String>("active branch", value).map(|_| ()),
-        meta::INDEXED | meta::LOCK_FENCES | LOG_START => number(),
+        meta::INDEXED | meta::LOCK_FENCES | meta::LOG_START => number(),
+        meta::OPS_START => {
+            record::decode::<(u64, u64)>("start of the operation log", value).map(|_| ())
+        }
+        meta::COLLECT => record::decode::<CollectRecord>("collection under way", value).map(|_| ()),
         meta::IMPORT => record::decode::<ImportRecord>("import marker", value).map(|_| ()),
         meta::MERGE_RULES => record::decode::<RulesRecord>("merge rules", value).map(|_| ()),
         _ if key.starts_with(meta::UNFINISHED) => {

@@ -7,7 +7,9 @@
 
 mod blobs;
 mod commit;
+mod content;
 mod found;
+mod gone;
 mod index;
 mod lines;
 mod log;
@@ -25,7 +27,7 @@ mod sums;
 mod touches;
 mod trace;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -34,13 +36,14 @@ pub use options::VerifyOptions;
 pub use report::{Check, Finding, VerifyReport};
 
 use self::blobs::Named;
+use self::content::Shown;
 use self::found::{Findings, Site};
 use self::lines::Lines;
 use self::log::LogPass;
 use self::meta::Fixed;
 use self::refs::Names;
 use self::rows::{Range, RowPass};
-use self::sums::{LineSum, Sums};
+use self::sums::Sums;
 use self::trace::Trace;
 use crate::engine::{Engine, Frozen};
 use crate::error::{Error, ErrorKind, Result};
@@ -151,7 +154,8 @@ impl<'a> Work<'a> {
         report.versions = self.rows(meter)?;
         let (names, lines) = (&self.names, &self.lines);
         // Each of these is small beside the rows; the caller is asked between them.
-        let small: [&(dyn Fn() + Sync); 6] = [
+        let small: [&(dyn Fn() + Sync); 7] = [
+            &|| gone::check(context, findings, lines),
             &|| refs::check(context, findings, names, lines),
             &|| {
                 if lines.is_all() {
@@ -204,7 +208,7 @@ impl<'a> Work<'a> {
 
     /// Runs of the log for several threads, in order.
     fn runs(&self) -> Vec<(Seq, Seq)> {
-        let (first, last) = (self.context.fixed.log_start.get(), self.context.fixed.latest.get());
+        let (first, last) = (Seq::ROOT.get(), self.context.fixed.latest.get());
         let pieces = 8 * self.context.threads as u64;
         let step = (last.saturating_sub(first) / pieces).max(1_000);
         let starts = (first..=last).step_by(usize::try_from(step).unwrap_or(usize::MAX));
@@ -223,7 +227,8 @@ impl<'a> Work<'a> {
         })?;
         self.broken.extend(runs.iter().flat_map(|run| run.broken.iter().copied()));
         let commits = runs.iter().map(|run| run.commits).sum();
-        log::join(&runs, &mut self.lines, findings);
+        log::join(context, findings, &runs, &mut self.lines);
+        log::find_first(context, &mut self.lines);
         Ok(commits)
     }
 
@@ -231,22 +236,19 @@ impl<'a> Work<'a> {
         let (context, findings) = (self.context, self.findings);
         let (lines, named) = (&self.lines, &self.named);
         let ranges = rows::ranges(context, lines);
-        let all: Mutex<(&mut Sums, BTreeMap<LineId, LineSum>)> =
-            Mutex::new((&mut self.sums, BTreeMap::new()));
+        let all: Mutex<(&mut Sums, Shown)> = Mutex::new((&mut self.sums, Shown::default()));
         let versions = pool::run(context, meter, ranges.clone(), |range: Range| {
             let mut pass = RowPass::new(context, findings, (lines, named), Sums::new(false));
             pass.judge(&range);
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             all.0.add(&pass.sink);
-            for (line, sum) in &pass.sums {
-                all.1.entry(*line).or_default().add(sum);
-            }
+            all.1.add(&pass.shown);
             pass.versions
         })?;
         let versions = versions.into_iter().sum();
-        let (_, of_lines) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (_, shown) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
         let doubtful = self.trace(meter, &ranges)?;
-        rows::check_lines(context, findings, &self.lines, (&of_lines, &doubtful));
+        content::check(context, findings, &self.lines, (&shown, &doubtful));
         Ok(versions)
     }
 

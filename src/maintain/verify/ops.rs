@@ -11,7 +11,8 @@ use crate::id::{OpId, Seq};
 /// INV-3, INV-20.
 pub(super) fn check(context: &Context<'_>, findings: &Findings) {
     let mut walk = Walk::prefix(context, findings, Family::Refs, &[keys::kind::OPERATION]);
-    let mut before = OpId { seq: Seq::ROOT, step: 0 };
+    let start = context.fixed.ops_start;
+    let mut before = start.unwrap_or(OpId { seq: Seq::ROOT, step: 0 });
     let mut time = i64::MIN;
     while walk.advance() {
         let (key, value) = walk.row();
@@ -22,6 +23,10 @@ pub(super) fn check(context: &Context<'_>, findings: &Findings) {
             continue;
         };
         let id = OpId { seq: Seq::new(seq), step };
+        if start.is_some_and(|start| id <= start) {
+            // What is left of operations that are gone is no fault.
+            continue;
+        }
         let site = site.seq(id.seq);
         let expected = if id.seq == before.seq { before.step + 1 } else { 1 };
         if id.step != expected {
@@ -72,6 +77,7 @@ fn judge(context: &Context<'_>, findings: &Findings, id: OpId, op: &OperationRec
         let there = match other.step {
             // The log of commits may be cut; what is there of it has no gap.
             0 => other.seq <= context.fixed.latest,
+            _ if context.fixed.ops_start.is_some_and(|start| other <= start) => true,
             _ => context.get(Family::Refs, &keys::operation(other), findings).is_some(),
         };
         if !there || other >= id {

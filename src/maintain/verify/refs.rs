@@ -68,7 +68,7 @@ impl Names {
 
 /// INV-9, INV-16, INV-17, INV-32, INV-64.
 pub(super) fn check(context: &Context<'_>, findings: &Findings, names: &Names, lines: &Lines) {
-    check_branches(findings, names, lines);
+    check_branches(context, findings, names, lines);
     for (name, at) in &names.tags {
         let site = || Site::of(Family::Refs).tag(name).seq(at.seq);
         if lines.judges(at.line) && !context.is_commit(*at, findings) {
@@ -105,13 +105,20 @@ pub(super) fn check(context: &Context<'_>, findings: &Findings, names: &Names, l
     check_kinds(context, findings);
 }
 
-fn check_branches(findings: &Findings, names: &Names, lines: &Lines) {
+fn check_branches(context: &Context<'_>, findings: &Findings, names: &Names, lines: &Lines) {
     let mut owners: BTreeMap<LineId, &str> = BTreeMap::new();
     for (name, line) in names.branches.iter().filter(|(_, line)| lines.judges(**line)) {
         let site = || Site::of(Family::Refs).branch(name).line(*line);
         if lines.get(*line).is_none() || lines.made.contains_key(line) || lines.is_unnamed(*line) {
             let what = format!("branch {name} is on line {line}, which is not there");
             findings.add(Check::Refs, 64, site(), what);
+        }
+        let top = context.fixed.gone.get(line).and_then(|gone| gone.record().top);
+        let head = lines.get(*line).and_then(|line| line.last);
+        let is_whole = head.is_none_or(|seq| context.is_whole(Place { line: *line, seq }));
+        if top.is_some() || !is_whole {
+            let what = format!("the head of branch {name} on line {line} is said to be gone");
+            findings.add(Check::Refs, 11, site(), what);
         }
         if let Some(other) = owners.insert(*line, name) {
             let what = format!("branches {other} and {name} are both on line {line}");
@@ -216,7 +223,14 @@ fn check_merges(context: &Context<'_>, findings: &Findings, lines: &Lines) {
                 continue;
             }
         };
-        if lines.get(at.line).is_none() || !context.is_commit(at, findings) {
+        if !context.is_there(at) {
+            // What is left of a commit that is gone is no fault.
+            continue;
+        }
+        let is_there = |at: Place| {
+            context.header(at.seq, findings).is_some_and(|header| header.line == at.line.get())
+        };
+        if lines.get(at.line).is_none() || !is_there(at) {
             let what = format!(
                 "a merge is said to be commit {} of line {}, which is not there",
                 at.seq, at.line
@@ -224,7 +238,10 @@ fn check_merges(context: &Context<'_>, findings: &Findings, lines: &Lines) {
             findings.add(Check::Merges, 64, site(), what);
             continue;
         }
-        let lost = merged.iter().find(|one| !context.is_commit(Place::from(**one), findings));
+        let lost = merged.iter().find(|one| {
+            let one = Place::from(**one);
+            context.is_there(one) && !is_there(one)
+        });
         if let Some(lost) = lost {
             let what = format!(
                 "commit {} has merged commit {} of line {}, which is not there",
@@ -232,8 +249,13 @@ fn check_merges(context: &Context<'_>, findings: &Findings, lines: &Lines) {
             );
             findings.add(Check::Merges, 64, site(), what);
         }
-        let parents = context.header(at.seq, findings).map_or(0, |header| header.parents.len());
-        if merged.len() + 1 < parents || merged.is_empty() {
+        // Lines that are gone are taken out of the row.
+        let there = |parent: &&At| lines.get(LineId::new(parent.line)).is_some();
+        let parents = context.header(at.seq, findings).map_or(0, |header| {
+            let places = header.parents.iter().skip(1).map(|p| At { line: p.line, seq: p.seq });
+            places.filter(|place| there(&place)).count()
+        });
+        if merged.len() < parents || merged.is_empty() {
             let what =
                 format!("the row of merges of commit {} does not name all it has merged", at.seq);
             findings.add(Check::Merges, 32, site(), what);
@@ -254,6 +276,7 @@ fn check_kinds(context: &Context<'_>, findings: &Findings) {
         kind::INDEX,
         kind::COMMIT_IDS,
         kind::LAYER,
+        kind::GONE,
     ];
     super::unknown_kinds(context, findings, Family::Refs, &known);
 }

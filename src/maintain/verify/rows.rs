@@ -1,14 +1,16 @@
 //! Rows of `head` and `history`, line by line and key by key: each version with the one before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Context;
 use super::blobs::Named;
+use super::content::{Seen, Shown};
 use super::found::{Findings, Site};
+use super::gone::{Must, Needed};
 use super::lines::{Line, Lines};
 use super::report::Check;
 use super::scan::Walk;
-use super::sums::{LineSum, Sink};
+use super::sums::Sink;
 use crate::format::commit::fingerprint_of;
 use crate::format::row::{Cell, read_head, read_history};
 use crate::format::{Corrupt, Family, keys};
@@ -41,11 +43,13 @@ pub(super) struct RowPass<'a, S> {
     lines: &'a Lines,
     named: &'a Named,
     pub(super) sink: S,
-    pub(super) sums: BTreeMap<LineId, LineSum>,
+    pub(super) shown: Shown,
     pub(super) versions: u64,
     /// The line and key that the pass is at, and the versions of it that are not done.
     line: LineId,
     known: Option<Line>,
+    needed: Needed,
+    seen: Seen,
     layers: Vec<Place>,
     is_layer: bool,
     key: Vec<u8>,
@@ -72,10 +76,12 @@ impl<'a, S: Sink> RowPass<'a, S> {
             lines,
             named,
             sink,
-            sums: BTreeMap::new(),
+            shown: Shown::default(),
             versions: 0,
             line: LineId::new(u64::MAX),
             known: None,
+            needed: Needed::default(),
+            seen: Seen::default(),
             layers: Vec::new(),
             is_layer: false,
             key: Vec::new(),
@@ -191,6 +197,8 @@ impl<'a, S: Sink> RowPass<'a, S> {
         self.key.clear();
         self.known = self.lines.get(line).filter(|_| self.lines.judges(line)).copied();
         self.layers.clear();
+        self.needed = Needed::of(self.context, self.lines, line);
+        self.seen = Seen::at(self.needed.points());
         self.is_layer = self.lines.made.contains_key(&line) || self.lines.is_unnamed(line);
         if let Some(made) = self.lines.made.get(&line) {
             // One that nobody uses has nothing to be judged by but itself.
@@ -250,6 +258,7 @@ impl<'a, S: Sink> RowPass<'a, S> {
         if in_head {
             (self.head, self.has_head) = (after, true);
         }
+        self.seen.version(seq, after);
         self.newer = Some(Newer { seq, after, in_head });
     }
 
@@ -266,13 +275,19 @@ impl<'a, S: Sink> RowPass<'a, S> {
             self.emit(oldest, below);
         }
         if has_head || oldest.in_head {
-            self.sums.entry(self.line).or_default().row(below, head);
+            self.shown.newest(self.line, below, head);
         }
+        self.shown.at_points(self.line, below, &mut self.seen);
     }
 
     fn emit(&mut self, version: Newer, before: Option<[u64; 4]>) {
         if !self.context.quick {
             let Newer { seq, after, .. } = version;
+            let before = match self.needed.must(&self.key, seq, after.is_none()) {
+                Must::Whole => before,
+                Must::Alone => None,
+                Must::Nothing => return,
+            };
             self.sink.take(&Item { line: self.line, seq, key: &self.key, before, after });
         }
     }
@@ -331,102 +346,4 @@ pub(super) fn ranges(context: &Context<'_>, lines: &Lines) -> Vec<Range> {
     let of =
         |id: LineId| (keys::line_prefix(id).to_vec(), Some(keys::line_prefix(id.next()).to_vec()));
     judged.map(|line| of(line.id)).collect()
-}
-
-/// INV-6, INV-66: what the rows of each line come to is what its newest commit says.
-pub(super) fn check_lines(
-    context: &Context<'_>,
-    findings: &Findings,
-    lines: &Lines,
-    (sums, doubtful): (&BTreeMap<LineId, LineSum>, &BTreeSet<LineId>),
-) {
-    for line in lines.all().iter().filter(|line| lines.judges(line.id)) {
-        if context.is_stopped() {
-            return;
-        }
-        let sum = sums.get(&line.id).copied().unwrap_or_default();
-        // Whose rows are wrong has been named already.
-        let compare = !context.quick && !doubtful.contains(&line.id);
-        match lines.made.get(&line.id) {
-            Some(made) => {
-                if let Some(used) = &made.used {
-                    check_layer(context, findings, line, (used, sum, compare));
-                }
-            }
-            // Nobody uses it: it only takes space.
-            None if lines.is_unnamed(line.id) && line.last.is_none() => {}
-            None => check_line(context, findings, line, (sum, compare)),
-        }
-    }
-}
-
-fn check_line(
-    context: &Context<'_>,
-    findings: &Findings,
-    line: &Line,
-    (sum, compare): (LineSum, bool),
-) {
-    let newest = line.last.and_then(|seq| context.header(seq, findings));
-    let site = Site::of(Family::Head).line(line.id);
-    let rows = newest.as_ref().map_or(0, |header| header.rows);
-    let Some(newest) = newest else {
-        if line.last.is_none() && sum.rows > 0 {
-            let what = format!("line {} has {} rows and no commit", line.id, sum.rows);
-            findings.add(Check::Content, 66, site, what);
-        }
-        return;
-    };
-    let site = site.seq(line.last.unwrap_or_default());
-    if sum.rows != rows {
-        let what =
-            format!("line {} has {} rows, its newest commit counts {rows}", line.id, sum.rows);
-        findings.add(Check::Content, 66, site.clone(), what);
-    }
-    let base = line.fork.map(|fork| context.header(fork.seq, findings));
-    let (base, keys) = match base {
-        None => (crate::id::Fingerprint::EMPTY, 0),
-        Some(Some(fork)) => (fork.content(), fork.keys),
-        Some(None) => return,
-    };
-    let mut content = sum.sum;
-    content.add_sum(crate::format::commit::FingerprintSum::new(base));
-    let shown = i128::from(keys) + i128::from(sum.keys);
-    if compare && (content.get() != newest.content() || shown != i128::from(newest.keys)) {
-        let what = format!(
-            "the rows of line {} come to {shown} keys and another content than its newest commit says, {} keys",
-            line.id, newest.keys
-        );
-        findings.add(Check::Content, 6, site, what);
-    }
-}
-
-fn check_layer(
-    context: &Context<'_>,
-    findings: &Findings,
-    line: &Line,
-    (used, sum, compare): (&super::lines::Used, LineSum, bool),
-) {
-    let site = Site::of(Family::Head).line(line.id);
-    if sum.rows != line.layer_rows {
-        let what = format!(
-            "read layer {} has {} rows, and should have {}",
-            line.id, sum.rows, line.layer_rows
-        );
-        findings.add(Check::Lines, 13, site.clone(), what);
-    }
-    let Some(shows) = context.header(used.shows.seq, findings) else { return };
-    let base = match used.below {
-        None => crate::id::Fingerprint::EMPTY,
-        Some(below) => match context.header(below.seq, findings) {
-            Some(header) => header.content(),
-            None => return,
-        },
-    };
-    let mut content = sum.sum;
-    content.add_sum(crate::format::commit::FingerprintSum::new(base));
-    if compare && content.get() != shows.content() {
-        let what =
-            format!("read layer {} shows something else than commit {}", line.id, used.shows.seq);
-        findings.add(Check::Lines, 13, site, what);
-    }
 }

@@ -100,14 +100,21 @@ impl Default for LineSum {
 
 impl LineSum {
     pub(super) fn add(&mut self, other: &Self) {
-        self.rows += other.rows;
+        self.rows = self.rows.wrapping_add(other.rows);
         self.keys += other.keys;
         self.sum.add_sum(other.sum);
     }
 
+    /// Takes back what [`row`](Self::row) took: the number of rows may go below zero, and comes back when
+    /// sums are added.
+    pub(super) fn take_back(&mut self, below: Option<[u64; 4]>, now: Option<[u64; 4]>) {
+        self.rows = self.rows.wrapping_sub(2);
+        self.row(now, below);
+    }
+
     /// Takes what the line shows of a key, and what is below.
     pub(super) fn row(&mut self, below: Option<[u64; 4]>, now: Option<[u64; 4]>) {
-        self.rows += 1;
+        self.rows = self.rows.wrapping_add(1);
         if let Some(below) = below {
             self.keys -= 1;
             self.sum.remove_summand(below);

@@ -5,14 +5,19 @@ use withy::{
     MergeOptions, Read, Seq, Setting, Store, TagOptions,
 };
 
-use crate::support::{Scratch, must_branch, must_delete, must_fail, must_get, must_put, rows};
+use crate::support::{
+    Scratch, must_branch, must_delete, must_fail, must_get, must_put, must_verify, rows,
+};
 
 fn set(store: &Store, setting: Setting, value: &str) {
     store.set_config(setting, Some(value)).expect("a setting");
 }
 
+/// Collects, after which the store is whole.
 fn must_gc(store: &Store) -> GcReport {
-    store.gc(GcOptions::default()).expect("a collection")
+    let done = store.gc(GcOptions::default()).expect("a collection");
+    must_verify(store);
+    done
 }
 
 /// A store in which nothing is kept for undo.
@@ -41,6 +46,7 @@ fn ops_7_commits_over_the_count_go_and_all_others_stay_exact() {
     for reopened in [false, true] {
         if reopened {
             store.reopen();
+            must_verify(&store);
         }
         for seq in 18..=20u64 {
             let view = store.view(&format!("seq:{seq}")).expect("it is kept");

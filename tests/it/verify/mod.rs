@@ -2,6 +2,7 @@
 //! clean.
 
 mod clean;
+mod collected;
 mod damage;
 mod large;
 mod world;
