@@ -76,7 +76,7 @@ impl Owner {
             file.seek(SeekFrom::Start(0))?;
             file.write_all(line.as_bytes())
         };
-        fault::file(Point::FileWrite, &path, write).map_err(io)?;
+        fault::file(Point::FileWrite, path, write).map_err(io)?;
         Ok(Self(Locked(file)))
     }
 

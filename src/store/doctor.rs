@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use super::open::look_for_store;
+use super::look::look_for_store;
 use super::{OpenOptions, Store};
 use crate::clock::{Clock as _, SystemClock};
 use crate::engine::{self, Engine, EngineOptions, LOCK_FILE, Mode, Owner};

@@ -7,6 +7,7 @@ mod copies;
 mod doctor;
 mod gc;
 mod locks;
+mod look;
 mod merge;
 mod open;
 mod outbox;

@@ -1,26 +1,26 @@
 //! Opening and making a store.
 
-use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::config::{self, Setting};
+use super::look::{Found, check_version, io, is_there, look, no_store, not_a_store};
 use super::outbox::CoordOptions;
 use super::{Inner, Store, StoreId};
 use crate::clock::{Clock, Monotonic, SystemClock, SystemMonotonic};
 use crate::coord::{self, Background, Coord, Resumed};
-use crate::engine::files::{MARKER, make_dir, write_marker};
-use crate::engine::{Engine, EngineOptions, LOCK_FILE, Mode, Owner};
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::files::{make_dir, write_marker};
+use crate::engine::{Engine, EngineOptions, Mode, Owner};
+use crate::error::Result;
 use crate::format::refs::{ImportRecord, StoreRecord, meta};
-use crate::format::{FORMAT_VERSION, Family, MAGIC, record};
+use crate::format::{Family, record};
 use crate::graph::Graph;
 use crate::id::Seq;
 use crate::kv::{Durability, MAX_VALUE_LEN};
 use crate::locks::LockTable;
-use crate::maintain::{Overlays, RESTORING, RecoveryReport, remove_mark, remove_staging};
+use crate::maintain::{Overlays, RecoveryReport, remove_mark, remove_staging};
 use crate::merge::{MergeDriver, Registry};
 use crate::publish::{
     Limits, Publisher, Settings, all_prepared, create, drop_unfinished, recover, remove_leftovers,
@@ -388,72 +388,6 @@ pub(super) fn open_engine_to_read(path: &Path) -> Result<Engine> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    Store,
-    Nothing,
-}
-
-/// Says what keeps a directory from being a store that can be opened.
-pub(super) fn look_for_store(path: &Path) -> Result<()> {
-    match look(path)? {
-        Found::Store => Ok(()),
-        Found::Nothing => Err(no_store(path)),
-    }
-}
-
-/// What is in a directory.
-fn look(path: &Path) -> Result<Found> {
-    let text = match fs::read_to_string(path.join(MARKER)) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return look_unmarked(path),
-        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => return Err(not_a_store(path)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Err(not_a_store(path)),
-        Err(e) => return Err(io("cannot read", &path.join(MARKER), e)),
-    };
-    let version: u32 = text
-        .trim_end()
-        .strip_prefix(MAGIC)
-        .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|number| number.parse().ok())
-        .ok_or_else(|| not_a_store(path))?;
-    check_version(version, path)?;
-    Ok(Found::Store)
-}
-
-/// A directory without a marker is free if it is absent or empty, or if a store was being made in it.
-fn look_unmarked(path: &Path) -> Result<Found> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Err(not_a_store(path)),
-        Err(e) => return Err(io("cannot read", path, e)),
-    };
-    let mut empty = true;
-    for entry in entries {
-        let name = entry.map_err(|e| io("cannot read", path, e))?.file_name();
-        if name == LOCK_FILE {
-            return Ok(Found::Nothing);
-        }
-        empty = false;
-    }
-    if empty { Ok(Found::Nothing) } else { Err(not_a_store(path)) }
-}
-
-fn check_version(version: u32, path: &Path) -> Result<()> {
-    if version == FORMAT_VERSION {
-        return Ok(());
-    }
-    let shown = path.display();
-    Err(Error::new(
-        ErrorKind::Incompatible,
-        format!(
-            "{shown} has format {version}, this version of withy knows format {FORMAT_VERSION}"
-        ),
-    )
-    .with_hint("use a version of withy that knows this format"))
-}
-
 fn read_store_record(engine: &Engine, path: &Path) -> Result<StoreRecord> {
     let format = engine.get(Family::Meta, meta::FORMAT)?.ok_or_else(|| not_a_store(path))?;
     check_version(record::decode("format version", &format)?, path)?;
@@ -468,31 +402,4 @@ fn random_id() -> [u8; 16] {
         *half = RandomState::new().build_hasher().finish().to_be_bytes();
     }
     id
-}
-
-fn is_there(path: &Path) -> Error {
-    Error::new(ErrorKind::Exists, format!("{} is a store already", path.display()))
-}
-
-fn no_store(path: &Path) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no store in {}", path.display()))
-        .with_hint("`withy init` makes one")
-}
-
-fn not_a_store(path: &Path) -> Error {
-    let hint = match path.join(".withy").join(MARKER) {
-        _ if path.join(RESTORING).exists() => {
-            "a restore to it was interrupted: run it again, and it goes on".to_owned()
-        }
-        marker if marker.exists() => {
-            format!("there is a store in {}", path.join(".withy").display())
-        }
-        _ => "give the directory of a store, or one that is empty".to_owned(),
-    };
-    Error::new(ErrorKind::Incompatible, format!("{} is not a withy store", path.display()))
-        .with_hint(hint)
-}
-
-fn io(what: &str, path: &Path, cause: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("{what} {}", path.display())).because(cause)
 }

@@ -151,7 +151,7 @@ impl Collector<'_> {
             rows.next();
         }
         // A commit above the top may be kept: then its versions stay where they are.
-        if !gone.record().kept.last().is_some_and(|last| Some(*last) > gone.record().top) {
+        if gone.record().kept.last().is_none_or(|last| Some(*last) <= gone.record().top) {
             let head = keys::head(line, key);
             above.iter().for_each(|stored| self.delete(Family::History, stored, 0));
             match found {

@@ -29,11 +29,11 @@ impl Named {
     }
 
     /// The places of a hash in the filter.
-    fn bits(&self, hash: &ValueHash) -> impl Iterator<Item = (usize, u64)> + '_ {
+    fn bits(&self, hash: &ValueHash) -> impl Iterator<Item = (usize, u64)> {
         let chunks = hash.as_bytes().as_chunks::<8>().0;
         let mask = self.words.len() - 1;
-        chunks.to_vec().into_iter().map(move |chunk| {
-            let bits = u64::from_le_bytes(chunk);
+        chunks.iter().map(move |chunk| {
+            let bits = u64::from_le_bytes(*chunk);
             ((bits >> 6) as usize & mask, 1 << (bits & 63))
         })
     }
