@@ -31,13 +31,14 @@ use rocksdb::{
 
 pub(crate) use bulk::SortedFile;
 pub(crate) use fault::Point;
+pub(crate) use manifest::Manifest;
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Locked, Owner};
 pub(crate) use recovery::{Cut, Fault, Inspection, LogReport, inspect};
 pub(crate) use salvage::{Salvaged, salvage};
 pub(crate) use sync::GroupSync;
 pub(crate) use transaction::Transaction;
-pub(crate) use whole::check_files;
+pub(crate) use whole::{WholeFile, check_files};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;

@@ -49,6 +49,14 @@ impl Fault {
     }
 }
 
+impl Manifest {
+    /// What is wrong with it, a torn end aside.
+    pub(crate) fn damage(&self) -> Option<Fault> {
+        let bad = self.fault.filter(|bad| !bad.is_torn || self.valid_behind)?;
+        Some(Fault::in_record(&self.name, bad))
+    }
+}
+
 /// What recovery starts from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogReport {
@@ -110,10 +118,10 @@ impl Inspection {
 
     fn judge_manifest(&self) -> std::result::Result<Option<Cut>, Fault> {
         let manifest = &self.manifest;
-        let Some(bad) = manifest.fault else { return Ok(None) };
-        if !bad.is_torn || manifest.valid_behind {
-            return Err(Fault::in_record(&manifest.name, bad));
+        if let Some(fault) = manifest.damage() {
+            return Err(fault);
         }
+        let Some(bad) = manifest.fault else { return Ok(None) };
         Ok(Some(Cut {
             file: manifest.name.clone(),
             at: manifest.whole,

@@ -9,13 +9,14 @@ use crate::maintain::{self, VerifyOptions, VerifyReport};
 
 impl Store {
     /// Reads everything that is stored and holds it against everything that must be true of it: rows,
-    /// commits, ids, fingerprints, counts, refs, pins, indexes, large values, and what is under way.
+    /// commits, ids, fingerprints, counts, refs, pins, indexes, large values, and what is under way; and
+    /// every byte of the data files against the checksums of the whole files, which covers filters too.
     ///
     /// What is wrong is a [`Finding`](crate::Finding) in the report, and does not end the work. It is one
-    /// state of the store that is verified; writes go on meanwhile. Blocks that are in the store's cache
-    /// are not read from the disk again: [`verify_at`](Self::verify_at) reads all of them.
+    /// state of the store that is verified; writes go on meanwhile. Rows whose blocks are in the store's cache
+    /// are taken from there; [`verify_at`](Self::verify_at) reads all of them from the disk, and the log.
     ///
-    /// Cost: one pass over all data, and a look-up for each row of a branch that hides one below it, on
+    /// Cost: one pass over the files, one over all data, and a look-up for each row of a branch that hides one below it, on
     /// as many threads as the machine has. Memory grows with the number of lines, branches and tags, not
     /// with rows, commits or values; some 40 MiB more are taken to name rows that are wrong.
     ///

@@ -55,6 +55,32 @@ impl Site {
     }
 }
 
+/// Branches and tags that read what is wrong, where that is known at once.
+#[derive(Default)]
+pub(super) struct Touched {
+    branches: Vec<String>,
+    tags: Vec<String>,
+    more: u64,
+}
+
+impl Touched {
+    /// So many names are listed of each kind.
+    pub(super) const MOST: usize = 20;
+
+    pub(super) fn new<'n>(
+        branches: impl Iterator<Item = &'n String>,
+        tags: impl Iterator<Item = &'n String>,
+    ) -> Self {
+        let (mut branches, mut tags): (Vec<_>, Vec<_>) =
+            (branches.cloned().collect(), tags.cloned().collect());
+        let beyond = |names: &[String]| names.len().saturating_sub(Self::MOST) as u64;
+        let more = beyond(&branches) + beyond(&tags);
+        branches.truncate(Self::MOST);
+        tags.truncate(Self::MOST);
+        Self { branches, tags, more }
+    }
+}
+
 /// All findings so far.
 pub(super) struct Findings {
     kept: Mutex<BTreeSet<Finding>>,
@@ -79,6 +105,22 @@ impl Findings {
 
     /// Adds a finding: the kind, the invariant that does not hold, where, and what.
     pub(super) fn add(&self, check: Check, invariant: u16, site: Site, what: impl Into<String>) {
+        let touched = Touched {
+            branches: site.branch.iter().cloned().collect(),
+            tags: site.tag.iter().cloned().collect(),
+            more: 0,
+        };
+        self.add_touching((check, invariant), site, what, touched);
+    }
+
+    /// Adds a finding of which is known what it touches.
+    pub(super) fn add_touching(
+        &self,
+        (check, invariant): (Check, u16),
+        site: Site,
+        what: impl Into<String>,
+        touched: Touched,
+    ) {
         if self.muted {
             return;
         }
@@ -90,9 +132,9 @@ impl Findings {
             seq: site.seq,
             key: site.key,
             what: what.into(),
-            branches: site.branch.into_iter().collect(),
-            tags: site.tag.into_iter().collect(),
-            more: 0,
+            branches: touched.branches,
+            tags: touched.tags,
+            more: touched.more,
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.insert(finding) {

@@ -8,6 +8,7 @@
 mod blobs;
 mod commit;
 mod content;
+mod files;
 mod found;
 mod gone;
 mod index;
@@ -149,6 +150,9 @@ impl<'a> Work<'a> {
         let (context, findings) = (self.context, self.findings);
         let mut report = VerifyReport { latest: context.fixed.latest, ..VerifyReport::default() };
         report.lines = self.lines.all().iter().filter(|l| self.lines.judges(l.id)).count() as u64;
+        if !context.quick {
+            files::check(context, findings, (&self.names, &self.lines), meter)?;
+        }
         report.blobs = self.blobs(meter)?;
         report.commits = self.log(meter)?;
         report.versions = self.rows(meter)?;

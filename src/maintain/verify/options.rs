@@ -46,7 +46,8 @@ impl<'a> VerifyOptions<'a> {
     }
 
     /// Leaves hashes out: every row is read, against RocksDB's checksums, and must decode and refer to
-    /// what exists, but values, ids and fingerprints are not worked out anew.
+    /// what exists, but values, ids, fingerprints and the checksums of whole files are not worked out
+    /// anew.
     pub fn quick(mut self, quick: bool) -> Self {
         self.quick = quick;
         self

@@ -1,15 +1,12 @@
 //! Which branches and tags read what is wrong.
 
 use super::Context;
-use super::found::Findings;
+use super::found::{Findings, Touched};
 use super::lines::Lines;
 use super::refs::{Names, stored_layers};
 use super::report::Finding;
 use crate::graph::Place;
 use crate::id::{LineId, Seq};
-
-/// So many names are listed of each kind.
-const MOST: usize = 20;
 
 /// Names in each finding what reads the line, up to the commit that it is about or beyond.
 pub(super) fn add(context: &Context<'_>, names: &Names, lines: &Lines, findings: &mut [Finding]) {
@@ -79,7 +76,7 @@ impl Readers {
                 if told.contains(name) {
                     continue;
                 }
-                if told.len() < MOST { told.push(name.clone()) } else { more += 1 }
+                if told.len() < Touched::MOST { told.push(name.clone()) } else { more += 1 }
             }
             told.sort_unstable();
         }

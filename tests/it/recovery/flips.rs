@@ -1,6 +1,6 @@
 //! OPS-2, OPS-6: a bit is flipped in a file of a store that has everything, and it is found when the
-//! store is opened, when it is read, or by a check of all files and rows. No read that succeeds gives something
-//! else than what was written. `WITHY_LONG=1` flips 2,000 bits.
+//! store is opened, when it is read, or by `verify`. No read that succeeds gives something else than
+//! what was written, and `verify` finds all that others find. `WITHY_LONG=1` flips 2,000 bits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use withy::{
     BranchOptions, CheckupOptions, ErrorKind, FeedOptions, KeyRange, LogOptions, MergeOptions,
-    OpenOptions, Read, Result, Seq, Store, TagOptions,
+    OpenOptions, Read, Result, Seq, Store, TagOptions, VerifyOptions,
 };
 
 use super::{copy, flip, is_long, name, open_buffered, scratch, size};
@@ -20,7 +20,7 @@ use crate::support::{must_branch, must_put};
 enum Found {
     Open,
     Read,
-    /// By reading every file and every row.
+    /// By nothing but a verification.
     Verify,
     /// Nothing is different: the bit means nothing.
     Harmless,
@@ -104,32 +104,28 @@ impl Subject {
         let path = scratch.join("flipped");
         copy(&self.path, &path);
         flip(&path.join(name(file)), bit);
-        let deep = || CheckupOptions::default().deep(true);
-        let checked = Store::checkup(&path, deep()).map(|found| found.damage.len());
+        let doctor = Store::checkup(&path, CheckupOptions::default());
+        let verified = Store::verify_at(&path, VerifyOptions::default().threads(1));
+        let is_clean = verified.is_ok_and(|report| report.is_clean());
         let found = match options.clone().open(&path) {
             Err(e) => {
-                assert!(
-                    !matches!(checked, Ok(0)),
-                    "{} bit {bit}: a check finds it too",
-                    name(file)
-                );
+                let is_seen = doctor.map_or(true, |found| !found.damage.is_empty());
+                assert!(is_seen, "{} bit {bit}: doctor says it too", name(file));
+                assert!(!is_clean, "{} bit {bit}: verify finds it too", name(file));
                 let typed = [ErrorKind::Corrupt, ErrorKind::Incompatible];
                 assert!(typed.contains(&e.kind()), "{} bit {bit}: {e:?}", name(file));
                 Found::Open
             }
             Ok(store) => match read_all(&store) {
                 Err(e) => {
-                    assert!(!matches!(checked, Ok(0)), "{} bit {bit}: a check too", name(file));
+                    assert!(!is_clean, "{} bit {bit}: verify finds it too", name(file));
                     assert_eq!(e.kind(), ErrorKind::Corrupt, "{} bit {bit}: {e:?}", name(file));
                     Found::Read
                 }
                 Ok(content) => {
                     let same = content == self.content;
                     assert!(same, "{} bit {bit}: a read gave something else", name(file));
-                    match checked {
-                        Ok(0) => Found::Harmless,
-                        _ => Found::Verify,
-                    }
+                    if is_clean { Found::Harmless } else { Found::Verify }
                 }
             },
         };

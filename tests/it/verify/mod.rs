@@ -4,6 +4,7 @@
 mod clean;
 mod collected;
 mod damage;
+mod files;
 mod large;
 mod world;
 

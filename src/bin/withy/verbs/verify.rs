@@ -17,7 +17,7 @@ use crate::text::Format;
 #[derive(Args)]
 #[command(after_help = "\
 Reads everything that is stored, as it is on disk, and compares it with everything that must be true of \
-it: checksums, rows, commits and their ids, fingerprints, counts, branches, tags, pins, indexes, large \
+it: checksums of rows and of whole files, rows, commits and their ids, fingerprints, counts, branches, tags, pins, indexes, large \
 values, what is under way. Each finding says what is wrong, where, and which branches and tags read it.
 
 Works beside a process that writes, changes nothing, and can be interrupted. Exit code 0: all is well; \
@@ -29,7 +29,7 @@ Examples:
   withy verify --branch topic
   withy verify --json")]
 pub(crate) struct Verify {
-    /// Read everything, but do not work out hashes, ids and fingerprints
+    /// Read every row, but do not work out hashes, ids, fingerprints and checksums of whole files
     #[arg(long)]
     quick: bool,
     /// Number of threads [default: as many as the machine has]
