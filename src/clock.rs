@@ -163,6 +163,12 @@ impl Monotonic for SystemMonotonic {
     }
 }
 
+/// Whether a wait is over: its end has come, or the clock was set back so far that it says nothing.
+pub(crate) fn is_over(now: i64, since: i64, until: i64) -> bool {
+    let wait = until.saturating_sub(since).max(0);
+    now >= until || now < since.saturating_sub(wait)
+}
+
 /// A point after which waiting ends; immune to jumps of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
@@ -215,5 +221,16 @@ mod tests {
             assert_eq!(text.parse(), Ok(want), "{text}");
         }
         assert_eq!("yesterday".parse::<Timestamp>(), Err(ParseTimeError), "words are no time");
+    }
+
+    #[test]
+    fn a_wait_ends_on_time_and_outlives_no_jump_of_the_clock() {
+        assert!(!is_over(1_050, 1_000, 1_100), "half way");
+        assert!(is_over(1_100, 1_000, 1_100), "at its end");
+        assert!(!is_over(950, 1_000, 1_100), "a small step back waits at most as long again");
+        assert!(is_over(899, 1_000, 1_100), "a large one ends it");
+        assert!(is_over(i64::MIN, 1_000, i64::MAX - 1), "no wait overflows");
+        assert!(is_over(5, 7, 7), "no wait at all is over whatever the clock says");
+        assert!(!is_over(0, 0, i64::MAX), "a wait for ever");
     }
 }

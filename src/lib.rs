@@ -34,7 +34,7 @@
 //! | take back part of a transaction | [`Txn::savepoint`], [`Txn::rollback_to`], [`Txn::scope`] |
 //! | change several branches at once | [`Txn::on`] |
 //! | keep others away for a while | [`Store::lock_session`], [`Txn::lock`], [`CommitOptions::fence`] |
-//! | follow changes | [`Store::feed`], [`Store::subscribe`] |
+//! | follow changes | [`Store::feed`], [`Store::subscribe`], [`Store::cursor`] |
 //! | act on what was committed | [`Txn::enqueue`], [`Store::deliver_outbox`], [`Store::outbox`] |
 //! | do several things or none | [`SagaDef`], [`Store::start_saga`] |
 //! | know that all of it is whole | [`Store::verify`] |
@@ -92,6 +92,7 @@ pub use coord::{
 };
 pub use diff::{Diff, DiffCounts, DiffEntry, DiffOptions};
 pub use error::{Error, ErrorKind, Result};
+pub use feed::cursor::{Cursor, CursorInfo, CursorOptions};
 pub use feed::{Feed, FeedChange, FeedEvent, FeedOptions, Subscription};
 pub use graph::{Commit, CommitChange, CommitRef, Log, Origin};
 pub use id::{CommitId, Fingerprint, OpId, ParseHashError, ParseOpIdError, Seq, ValueHash};

@@ -1,5 +1,6 @@
 //! How often, and after what pauses, something that failed is tried again.
 
+pub(super) use crate::clock::is_over;
 use std::time::Duration;
 
 /// How often, and after what pauses, something that failed is tried again by itself.
@@ -84,26 +85,9 @@ pub(super) fn after(now: i64, wait: Duration) -> i64 {
     now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Whether a wait is over: its end has come, or the clock was set back so far that it says nothing.
-pub(super) fn is_over(now: i64, since: i64, until: i64) -> bool {
-    let wait = until.saturating_sub(since).max(0);
-    now >= until || now < since.saturating_sub(wait)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wait_ends_on_time_and_outlives_no_jump_of_the_clock() {
-        assert!(!is_over(1_050, 1_000, 1_100), "half way");
-        assert!(is_over(1_100, 1_000, 1_100), "at its end");
-        assert!(!is_over(950, 1_000, 1_100), "a small step back waits at most as long again");
-        assert!(is_over(899, 1_000, 1_100), "a large one ends it");
-        assert!(is_over(i64::MIN, 1_000, i64::MAX - 1), "no wait overflows");
-        assert!(is_over(5, 7, 7), "no wait at all is over whatever the clock says");
-        assert!(!is_over(0, 0, i64::MAX), "a wait for ever");
-    }
 
     #[test]
     fn pauses_double_up_to_the_longest() {

@@ -1,12 +1,14 @@
 //! The changefeed: commits with their changes, in commit order.
 
+pub(crate) mod cursor;
+
 use std::sync::Arc;
 
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::read_first;
 use crate::format::{Family, keys};
-use crate::graph::{Commit, Graph};
+use crate::graph::{Commit, Graph, gone_before};
 use crate::id::Seq;
 use crate::kv::{ChangeKind, KeyRange};
 use crate::publish::Publisher;
@@ -160,18 +162,20 @@ impl Feed {
             let Some((seq, part)) = keys::log_parts(key)? else { break };
             if part == 0 {
                 self.first_is_next(seq)?;
-                self.position = seq;
                 let (header, _) = read_first(value)?;
+                let mut event = None;
                 if self.options.branch.as_ref().is_none_or(|name| *name == header.branch) {
-                    let event = match self.event(Commit::new(seq, header)) {
+                    event = match self.event(Commit::new(seq, header)) {
                         // Its record is there for a while longer than its values.
                         Err(e) if e.kind() == ErrorKind::HistoryGone => return Err(self.gone()?),
                         event => event?,
                     };
-                    if let Some(event) = event {
-                        self.given += 1;
-                        return Ok(Some(event));
-                    }
+                }
+                // Not before: whoever goes on after an error goes on with this commit.
+                self.position = seq;
+                if event.is_some() {
+                    self.given += 1;
+                    return Ok(event);
                 }
             }
             rows.next();
@@ -200,10 +204,7 @@ impl Feed {
             return Ok(Error::new(ErrorKind::Corrupt, text)
                 .with_hint("the store is damaged; run `verify`"));
         }
-        let text = format!("the history after position {after} is gone; {start} is the first one");
-        Ok(Error::new(ErrorKind::HistoryGone, text).with_hint(format!(
-            "read the branches as they are, at {start} or later, then the feed after that"
-        )))
+        Ok(gone_before(after, start))
     }
 
     fn event(&self, commit: Commit) -> Result<Option<FeedEvent>> {

@@ -7,6 +7,8 @@ use super::commit::{
     write_first, write_further,
 };
 use super::coord::tests::{attempts, dead, message, saga};
+use super::cursor::CursorRecord;
+use super::cursor::tests::cursor;
 use super::coord::{AttemptsRecord, DeadRecord, MessageRecord, SagaRecord};
 use super::merge::tests::{head as head_of_merge, open, open_conflict, rules, settled};
 use super::merge::{
@@ -156,6 +158,7 @@ fn cases() -> Vec<Case> {
         case("message", record::encode(&message()), takes::<MessageRecord>),
         case("attempts", record::encode(&attempts()), takes::<AttemptsRecord>),
         case("dead letter", record::encode(&dead()), takes::<DeadRecord>),
+        case("cursor", record::encode(&cursor()), takes::<CursorRecord>),
         case("saga", record::encode(&saga()), takes::<SagaRecord>),
         case("prepared transaction", record::encode(&prepared()), takes::<PreparedRecord>),
         case("keys that were read", record::encode(&read()), takes::<ReadRecord>),

@@ -238,6 +238,13 @@ pub(crate) fn blob_content(hash: &ValueHash) -> [u8; 33] {
     out
 }
 
+/// `u, name`: a cursor of the feed. Without a name: the number of the newest lease.
+pub(crate) fn cursor(name: &str) -> Vec<u8> {
+    let mut out = vec![state::CURSOR];
+    out.extend_from_slice(name.as_bytes());
+    out
+}
+
 /// Kinds of rows in family `state`.
 pub(crate) mod state {
     pub(crate) const MERGE: u8 = b'm';
@@ -248,6 +255,7 @@ pub(crate) mod state {
     pub(crate) const PREPARED_PART: u8 = b'w';
     pub(crate) const OUTCOME: u8 = b'f';
     pub(crate) const TRANSACTION: u8 = b't';
+    pub(crate) const CURSOR: u8 = b'u';
 }
 
 /// Rows about messages of the outbox.

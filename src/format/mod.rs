@@ -31,6 +31,8 @@
 //! | `state`   | `f`, gid                             | what became of a prepared one  | publish           |
 //! | `state`   | `t`, gid                             | a coordinator's transaction    | coord             |
 //! | `state`   | `t`                                  | number of its newest one       | coord             |
+//! | `state`   | `u`, name                            | a cursor of the feed           | feed              |
+//! | `state`   | `u`                                  | number of the newest lease     | feed              |
 //! | `meta`    | fixed names                          | version, id, settings, fences  | open, publish     |
 //!
 //! Beside the database, the file `withy.synced` says how far the log is on disk (`synced`).
@@ -43,6 +45,7 @@
 pub(crate) mod backup;
 pub(crate) mod commit;
 pub(crate) mod coord;
+pub(crate) mod cursor;
 #[cfg(test)]
 mod hostile;
 pub(crate) mod keys;

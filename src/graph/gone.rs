@@ -126,6 +126,14 @@ pub(crate) fn gone(seq: Seq, first: Option<Seq>) -> Error {
     }
 }
 
+/// The error for a feed after a position that is before what is kept; names the first one.
+pub(crate) fn gone_before(after: Seq, start: Seq) -> Error {
+    let text = format!("the history after position {after} is gone; {start} is the first one");
+    Error::new(ErrorKind::HistoryGone, text).with_hint(format!(
+        "read the branches as they are, at {start} or later, then the feed after that"
+    ))
+}
+
 /// What is gone of all lines, and what this process is reading.
 #[derive(Default)]
 pub(super) struct Kept {

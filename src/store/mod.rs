@@ -5,6 +5,7 @@ mod commits;
 mod config;
 mod copies;
 mod doctor;
+mod cursor;
 mod gc;
 mod locks;
 mod look;

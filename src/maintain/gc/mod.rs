@@ -25,10 +25,11 @@ pub use report::{GcOptions, GcReport};
 use crate::clock::{Deadline, Timestamp};
 use crate::engine::{Engine, WriteSet};
 use crate::error::Result;
+use crate::feed::cursor;
 use crate::format::refs::{CollectRecord, meta};
 use crate::format::{Family, record};
 use crate::graph::{Gone, Graph};
-use crate::id::LineId;
+use crate::id::{LineId, Seq};
 use crate::publish::Publisher;
 use plan::Planner;
 use reach::Reach;
@@ -133,17 +134,23 @@ impl<'a> Collector<'a> {
             let unnamed = retention.unnamed_floors(graph, now)?;
             let finder = roots::Finder { graph, refs, retention, now, unnamed };
             let mut found = finder.all()?;
+            let followed = cursor::pinned(graph.engine(), publisher.now())?;
+            found.extend(finder.followed(followed)?);
             let mut reach = Reach::from(graph, &found)?;
             let places = found.len();
             let planned = publisher.let_go(epoch, |readers| {
                 // Merges that were opened meanwhile, and the like, have moved no ref.
                 found.extend(finder.under_way()?);
-                let fresh = found[places..].iter().any(|root| !reach.has(root.place));
+                let acked = cursor::pinned(graph.engine(), publisher.now())?;
+                found.extend(finder.followed(acked)?);
+                let fresh = found[places..].iter().any(|root| !reach.has(root.place))
+                    || acked != followed;
                 if fresh {
                     reach = Reach::from(graph, &found)?;
                 }
                 let planner = Planner { graph, prefixes: &prefixes, reach: &reach };
-                Ok((planner.plan(readers, self.options.since)?, ()))
+                let since = self.options.since.into_iter().chain(acked.map(Seq::next)).min();
+                Ok((planner.plan(readers, since)?, ()))
             })?;
             tries += 1;
             if planned.is_some() {

@@ -69,6 +69,28 @@ impl Finder<'_> {
         Ok(places.into_iter().map(|at| self.unnamed(at.into())).collect())
     }
 
+    /// The lines that have commits which a cursor with a lease has still to read. They stay whole from
+    /// there on, whether anything else leads to them or not.
+    pub(super) fn followed(&self, acked: Option<Seq>) -> Result<Vec<Root>> {
+        let Some(acked) = acked else { return Ok(Vec::new()) };
+        let since = acked.next();
+        let mut out = Vec::new();
+        let mut rows = self.graph.engine().iter_prefix(Family::Refs, &[keys::kind::LINE]);
+        rows.seek_to_first();
+        while let Some((key, _)) = rows.current()? {
+            let line = LineId::new(keys::number_at(key, 1)?);
+            let is_dead = self.graph.gone(line).is_some_and(|gone| gone.record().dead);
+            if let Some(last) = self.graph.on_line(line, Seq::MAX)?.filter(|last| *last >= since) {
+                if !is_dead {
+                    let (place, floors) = (Place { line, seq: last }, vec![since; self.unnamed.len()]);
+                    out.push(Root { place, line: Some((line, Seq::MAX)), floors });
+                }
+            }
+            rows.next();
+        }
+        Ok(out)
+    }
+
     /// What refs were before and after the operations that are kept.
     fn operations(&self, out: &mut Vec<Root>) -> Result<()> {
         let engine = self.graph.engine();

@@ -9,6 +9,7 @@ use super::scan::Walk;
 use crate::format::coord::{
     AttemptsRecord, DeadRecord, MessageRecord, OutcomeCode, PhaseCode, SagaRecord,
 };
+use crate::format::cursor::CursorRecord;
 use crate::format::merge::{OpenConflictRecord, OpenRecord};
 use crate::format::refs::pin;
 use crate::format::{Family, keys, record};
@@ -21,6 +22,7 @@ pub(super) fn check(context: &Context<'_>, findings: &Findings, names: &Names, n
     check_conflicts(context, findings, named);
     check_outbox(context, findings);
     check_sagas(context, findings);
+    check_cursors(context, findings);
     super::prepared::check(context, findings, names, named);
     use keys::state;
     let known = [
@@ -32,6 +34,7 @@ pub(super) fn check(context: &Context<'_>, findings: &Findings, names: &Names, n
         state::PREPARED_PART,
         state::OUTCOME,
         state::TRANSACTION,
+        state::CURSOR,
     ];
     super::unknown_kinds(context, findings, Family::State, &known);
 }
@@ -183,6 +186,44 @@ fn check_sagas(context: &Context<'_>, findings: &Findings) {
         if context.get(Family::State, &keys::saga(other, id), findings).is_some() {
             let what = format!("saga {id} is both finished and unfinished");
             findings.add(Check::State, 65, site(), what);
+        }
+    }
+}
+
+fn check_cursors(context: &Context<'_>, findings: &Findings) {
+    let mut walk = Walk::prefix(context, findings, Family::State, &[keys::state::CURSOR]);
+    let mut newest = 0;
+    while walk.advance() {
+        let (key, value) = walk.row();
+        let site = || Site::of(Family::State).key(key);
+        let name = match keys::name_of(key) {
+            Ok("") => {
+                match record::decode::<u64>("number of the newest lease", value) {
+                    Ok(number) => newest = number,
+                    Err(e) => findings.malformed(site(), e),
+                }
+                continue;
+            }
+            Ok(name) => name,
+            Err(e) => {
+                findings.malformed(site(), e);
+                continue;
+            }
+        };
+        match record::decode::<CursorRecord>("cursor", value) {
+            Ok(stored) => {
+                let acked = Seq::new(stored.acked);
+                if acked > context.fixed.latest {
+                    let what = format!("cursor {name} is at commit {acked}, which is not there");
+                    findings.add(Check::State, 67, site().seq(acked), what);
+                }
+                if stored.lease > newest {
+                    let lease = stored.lease;
+                    let what = format!("cursor {name} has lease {lease}, above the newest, {newest}");
+                    findings.add(Check::State, 67, site(), what);
+                }
+            }
+            Err(e) => findings.malformed(site(), e),
         }
     }
 }
