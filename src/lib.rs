@@ -35,6 +35,7 @@
 //! | change several branches at once | [`Txn::on`] |
 //! | keep others away for a while | [`Store::lock_session`], [`Txn::lock`], [`CommitOptions::fence`] |
 //! | follow changes | [`Store::feed`], [`Store::subscribe`], [`Store::cursor`] |
+//! | keep up with another process | [`Store::follow`] |
 //! | act on what was committed | [`Txn::enqueue`], [`Store::deliver_outbox`], [`Store::outbox`] |
 //! | do several things or none | [`SagaDef`], [`Store::start_saga`] |
 //! | know that all of it is whole | [`Store::verify`] |
@@ -123,8 +124,9 @@ pub use publish::{CommitOptions, Committed};
 pub use refs::{BranchInfo, Operation, TagInfo, TagListOptions, TagOrder};
 pub use sides::{ConflictKind, Resolution, Strategy};
 pub use store::{
-    Branch, BranchOptions, Create, DeleteOptions, LogOptions, OpenOptions, PreparedTransaction,
-    Setting, Stats, Store, StoreId, StoreParticipant, TagOptions, Work,
+    Branch, BranchOptions, Create, DeleteOptions, FollowOptions, Follower, FollowerFeed,
+    LogOptions, OpenOptions, PreparedTransaction, Setting, Stats, Store, StoreId, StoreParticipant,
+    TagOptions, Work,
 };
 pub use txn::{Isolation, Scope, Txn, TxnBranch, TxnOptions};
 pub use view::{History, Read, Scan, Version, View};

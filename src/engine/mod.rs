@@ -32,6 +32,7 @@ use rocksdb::{
 pub(crate) use bulk::SortedFile;
 pub(crate) use fault::Point;
 pub(crate) use manifest::Manifest;
+pub(crate) use open::{Stamp, stamp};
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Locked, Owner};
 pub(crate) use recovery::{Cut, Fault, Inspection, LogReport, inspect};

@@ -22,6 +22,27 @@ pub(super) fn version(path: &Path) -> Option<(String, u64)> {
     Some((name, length))
 }
 
+/// The files that change with every write: equal ones mean that nothing was written in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    manifest: Option<(String, u64)>,
+    logs: Vec<(std::ffi::OsString, u64)>,
+}
+
+/// How the files of a database are at this moment. Cost: one look at the directory and at its logs.
+pub(crate) fn stamp(path: &Path) -> Stamp {
+    let mut logs = Vec::new();
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if Path::new(&name).extension().is_some_and(|ext| ext == "log") {
+            // One that goes away at this moment changes the manifest too.
+            logs.push((name, entry.metadata().map_or(0, |data| data.len())));
+        }
+    }
+    logs.sort_unstable();
+    Stamp { manifest: version(path), logs }
+}
+
 /// Opens for writing: the files are judged before RocksDB changes any of them.
 pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogReport)> {
     let is_there = path.join("CURRENT").exists();

@@ -149,9 +149,24 @@ impl Feed {
         self.position
     }
 
+    /// Goes on where it is in a later state of the same store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if that ends before the position: commits were lost that it has given.
+    pub(crate) fn go_on(&mut self, graph: &Arc<Graph>, upto: Seq) -> Result<()> {
+        let after = self.position;
+        let next = Self::new(Arc::clone(graph), after, upto, std::mem::take(&mut self.options))?;
+        *self = Self { given: self.given, ..next };
+        Ok(())
+    }
+
+    /// Whether as many were given as were asked for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.options.limit.is_some_and(|limit| self.given >= limit)
+    }
+
     fn step(&mut self) -> Result<Option<FeedEvent>> {
-        if self.options.limit.is_some_and(|limit| self.given >= limit) || self.position >= self.upto
-        {
+        if self.is_full() || self.position >= self.upto {
             return Ok(None);
         }
         let engine = Arc::clone(self.graph.engine());
@@ -281,7 +296,7 @@ impl Subscription {
             if let Some(event) = self.feed.step()? {
                 return Ok(Some(event));
             }
-            if self.feed.options.limit.is_some_and(|limit| self.feed.given >= limit) {
+            if self.feed.is_full() {
                 return Ok(None);
             }
             self.feed.upto = self.publisher.acknowledged()?;

@@ -7,9 +7,9 @@ use super::commit::{
     write_first, write_further,
 };
 use super::coord::tests::{attempts, dead, message, saga};
+use super::coord::{AttemptsRecord, DeadRecord, MessageRecord, SagaRecord};
 use super::cursor::CursorRecord;
 use super::cursor::tests::cursor;
-use super::coord::{AttemptsRecord, DeadRecord, MessageRecord, SagaRecord};
 use super::merge::tests::{head as head_of_merge, open, open_conflict, rules, settled};
 use super::merge::{
     OpenConflictRecord, OpenRecord, RulesRecord, read_first_details, read_further_details,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use commit::{Commit, CommitChange, CommitRef, Origin};
-pub(crate) use gone::{gone_before, Gone, Keep, Missing, Reader, Readers};
+pub(crate) use gone::{Gone, Keep, Missing, Reader, Readers, gone_before};
 pub(crate) use index::Tail;
 pub use log::Log;
 pub(crate) use log::LogFilter;

@@ -234,6 +234,12 @@ impl OpenOptions {
         let time = SystemMonotonic::default();
         let options = EngineOptions::new(Mode::Read, self.cache_bytes);
         let engine = Arc::new(Engine::open(path, &options, None)?);
+        self.open_with_cache(path, &EngineOptions::new(Mode::Read, self.cache_bytes))
+    }
+
+    /// Opens for reading, with a cache that other opens may share.
+    pub(super) fn open_with_cache(&self, path: &Path, options: &EngineOptions) -> Result<Store> {
+        let engine = Arc::new(Engine::open(path, options, None)?);
         let stored = read_store_record(&engine, path)?;
         let graph = Arc::new(Graph::open(Arc::clone(&engine))?);
         // What an import is writing at this moment is not there yet.
@@ -375,6 +381,14 @@ impl OpenOptions {
         let reserve = Box::new(move |count| publisher.reserve_fences(count));
         let (time, clock) = (Arc::clone(&self.monotonic), Arc::clone(&self.clock));
         Arc::new(LockTable::new(reserve, time, clock))
+    }
+}
+
+/// Refuses a directory in which there is no store that this version knows.
+pub(super) fn must_be_store(path: &Path) -> Result<()> {
+    match look(path)? {
+        Found::Store => Ok(()),
+        Found::Nothing => Err(no_store(path)),
     }
 }
 

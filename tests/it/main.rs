@@ -2,9 +2,11 @@
 
 mod backup;
 mod bad_input;
+mod beside;
 mod cli;
 mod concurrency;
 mod coord;
+mod cursors;
 mod diff;
 mod exchange;
 mod faults;

@@ -37,6 +37,16 @@ fn holder() {
                 batch.put("one", n).put("two", n).put(format!("row/{n}"), vec![b'x'; 2000]);
                 main.write(batch, Default::default()).expect("a commit");
             }
+            ("retain", count) => {
+                let settings = [
+                    (withy::Setting::UndoAge, "0s".to_owned()),
+                    (withy::Setting::Retention, format!("count={count}")),
+                ];
+                for (setting, value) in settings {
+                    store.set_config(setting, Some(&value)).expect("a setting");
+                }
+            }
+            ("gc", _) => drop(store.gc(withy::GcOptions::default()).expect("a collection")),
             ("flush", _) => store.compact().expect("a compaction"),
             _ => break,
         }
@@ -45,14 +55,14 @@ fn holder() {
 }
 
 /// A process that has a store open for writing; it ends when dropped.
-struct Holder {
+pub(crate) struct Holder {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Holder {
-    fn start(path: &Path) -> Self {
+    pub(crate) fn start(path: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
             .args(["--exact", "ownership::holder", "--nocapture", "--test-threads=1"])
             .env(HOLD, path)
@@ -69,7 +79,7 @@ impl Holder {
         holder
     }
 
-    fn answer(&mut self) -> String {
+    pub(crate) fn answer(&mut self) -> String {
         loop {
             let mut line = String::new();
             let read = self.answers.read_line(&mut line).expect("it can be read");
@@ -80,11 +90,11 @@ impl Holder {
         }
     }
 
-    fn order(&mut self, line: &str) {
+    pub(crate) fn order(&mut self, line: &str) {
         writeln!(self.orders, "{line}").expect("it listens");
     }
 
-    fn tell(&mut self, line: &str) {
+    pub(crate) fn tell(&mut self, line: &str) {
         self.order(line);
         assert_eq!(self.answer(), format!("done {line}"), "the order is carried out");
     }
@@ -97,7 +107,7 @@ impl Drop for Holder {
     }
 }
 
-fn scratch() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn scratch() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a scratch directory can be made");
     let path = dir.path().join("store");
     (dir, path)
@@ -213,7 +223,7 @@ fn read_only() -> OpenOptions {
 }
 
 /// Every file below a directory, with size and time of change.
-fn listing(dir: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
+pub(crate) fn listing(dir: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(dir).expect("the directory is there") {
         let path = entry.expect("an entry").path();

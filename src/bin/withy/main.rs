@@ -4,6 +4,7 @@ mod app;
 mod changes;
 mod commits;
 mod conflicts;
+mod cursors;
 mod editor;
 mod fail;
 mod graph;

@@ -168,7 +168,9 @@ impl Cursor {
         if seq < acked || seq > given {
             let name = &self.name;
             let text = match seq < acked {
-                true => format!("cursor {name} has acknowledged {acked} already, {seq} is before it"),
+                true => {
+                    format!("cursor {name} has acknowledged {acked} already, {seq} is before it")
+                }
                 false => format!("cursor {name} has been given commits up to {given}, not {seq}"),
             };
             return Err(Error::new(ErrorKind::Invalid, text));
@@ -236,7 +238,10 @@ impl Cursor {
     }
 
     /// Changes the row, if the lease still counts, and renews it.
-    fn write(&mut self, change: impl FnOnce(&mut CursorRecord) -> Result<()>) -> Result<CursorRecord> {
+    fn write(
+        &mut self,
+        change: impl FnOnce(&mut CursorRecord) -> Result<()>,
+    ) -> Result<CursorRecord> {
         let stored = self.publisher.update_state(|| {
             let mut stored = self.stored()?;
             change(&mut stored)?;

@@ -143,8 +143,8 @@ impl<'a> Collector<'a> {
                 found.extend(finder.under_way()?);
                 let acked = cursor::pinned(graph.engine(), publisher.now())?;
                 found.extend(finder.followed(acked)?);
-                let fresh = found[places..].iter().any(|root| !reach.has(root.place))
-                    || acked != followed;
+                let fresh =
+                    found[places..].iter().any(|root| !reach.has(root.place)) || acked != followed;
                 if fresh {
                     reach = Reach::from(graph, &found)?;
                 }

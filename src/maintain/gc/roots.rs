@@ -82,7 +82,8 @@ impl Finder<'_> {
             let is_dead = self.graph.gone(line).is_some_and(|gone| gone.record().dead);
             if let Some(last) = self.graph.on_line(line, Seq::MAX)?.filter(|last| *last >= since) {
                 if !is_dead {
-                    let (place, floors) = (Place { line, seq: last }, vec![since; self.unnamed.len()]);
+                    let (place, floors) =
+                        (Place { line, seq: last }, vec![since; self.unnamed.len()]);
                     out.push(Root { place, line: Some((line, Seq::MAX)), floors });
                 }
             }

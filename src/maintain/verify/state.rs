@@ -219,7 +219,8 @@ fn check_cursors(context: &Context<'_>, findings: &Findings) {
                 }
                 if stored.lease > newest {
                     let lease = stored.lease;
-                    let what = format!("cursor {name} has lease {lease}, above the newest, {newest}");
+                    let what =
+                        format!("cursor {name} has lease {lease}, above the newest, {newest}");
                     findings.add(Check::State, 67, site(), what);
                 }
             }

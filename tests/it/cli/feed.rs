@@ -63,3 +63,56 @@ ended with 0
 "#,
     );
 }
+
+#[test]
+fn feed_2_a_cursor_keeps_the_place_of_a_script() {
+    Shell::new().session(
+        r#"
+$ withy -q put pear green && withy -q put plum blue && withy -q put fig black
+$ withy feed --cursor mirror --after 0 -n 1
+seq:1 ID put pear
+  on main at TIME
+  + pear	green
+$ withy feed --cursor mirror -n 2 --ack --name-only
+seq:1 ID put pear
+  on main at TIME
+  + pear
+seq:2 ID put plum
+  on main at TIME
+  + plum
+$ withy feed --cursors
+mirror	after 2, free
+$ withy feed --cursor mirror --lease 3600
+seq:3 ID put fig
+  on main at TIME
+  + fig	black
+$ withy feed --cursor mirror --owner ann 2>&1 | sed 's/until .*/until T/'
+error: read with cursor mirror: cursor mirror is held by withy feed until T
+hint: try again then, or use a cursor of another name
+$ withy feed --cursor mirror --ack=3
+$ withy feed --cursor mirror --ack=9
+! error: read with cursor mirror: cursor mirror has been given commits up to 3, not 9
+[2]
+$ withy feed --cursor mirror --reset 1 --ack
+seq:2 ID put plum
+  on main at TIME
+  + plum	blue
+seq:3 ID put fig
+  on main at TIME
+  + fig	black
+$ withy feed --cursors --json
+{"name":"mirror","acked":3,"created":"TIME","branch":null,"from":null,"to":null,"holder":null,"until":null}
+$ withy feed --delete-cursor mirror
+deleted cursor mirror
+$ withy feed --delete-cursor mirror
+! error: delete cursor mirror: no cursor mirror
+! hint: `withy feed --cursors` lists the cursors
+[2]
+$ withy feed --cursor mirror
+$ withy feed --cursor mirror --prefix p
+! error: read with cursor mirror: cursor mirror was made for another range of keys
+! hint: leave the choice out, or make a cursor of another name
+[2]
+"#,
+    );
+}

@@ -2,16 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use withy::{ChangeKind, Clock as _, FeedEvent, FeedOptions, KeyRange, Seq, SystemClock};
+use withy::{
+    ChangeKind, CursorOptions, FeedEvent, FeedOptions, FollowOptions, KeyRange, Seq, Store,
+};
 
-use crate::app::{App, open_read_at, seconds};
+use crate::app::{App, seconds};
 use crate::changes::Formats;
 use crate::commits::{self, Names};
+use crate::cursors::{self, Asked, CursorArgs};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json::{self, Object};
 use crate::out::{Out, Paint};
@@ -29,11 +31,15 @@ Examples:
   withy feed --after 120 --json
   withy feed --after latest --follow
   withy feed --branch topic --prefix fruit/ -n 10
-  withy feed --follow --timeout 5")]
+  withy feed --follow --timeout 5
+  withy feed --cursor mirror --ack
+  withy feed --cursor mirror --lease 86400 -n 100; withy feed --cursor mirror --ack=120
+  withy feed --cursors")]
 pub(crate) struct Feed {
-    /// Start after this sequence; `latest` is the newest there is
-    #[arg(long, value_name = "SEQ", default_value = "0", value_parser = position)]
-    after: Position,
+    /// Start after this sequence [default: 0]; `latest` is the newest there is. With --cursor: where a new
+    /// one starts [default: latest]
+    #[arg(long, value_name = "SEQ", value_parser = position)]
+    after: Option<Position>,
     /// Only changes of keys that start with this
     #[arg(long, short, value_name = "PREFIX")]
     prefix: Option<OsString>,
@@ -49,6 +55,8 @@ pub(crate) struct Feed {
     /// With --follow: end when no commit has come for so long
     #[arg(long, value_name = "SECONDS", requires = "follow")]
     timeout: Option<String>,
+    #[command(flatten)]
+    cursors: CursorArgs,
 }
 
 /// Where a feed starts.
@@ -71,8 +79,13 @@ fn position(text: &str) -> Result<Position, String> {
 const POLL: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &Feed, app: &mut App) -> Result<Outcome> {
-    let mut store = app.open_read()?;
-    let dir = app.store_dir()?;
+    match args.cursors.asked() {
+        Some(Asked::List) => return cursors::list(app),
+        Some(Asked::Delete(name)) => return cursors::delete(app, name),
+        Some(Asked::Read(name)) => return read_with(args, app, name),
+        None => {}
+    }
+    let store = app.open_read()?;
     let shape = Shape {
         formats: Formats { key: app.key_format()?, value: app.value_format()? },
         is_json: app.globals.json,
@@ -86,39 +99,79 @@ pub(crate) fn run(args: &Feed, app: &mut App) -> Result<Outcome> {
         options = options.range(KeyRange::prefix(app.key(prefix)?));
     }
     let timeout = args.timeout.as_deref().map(seconds).transpose()?;
-    let mut after = match args.after {
-        Position::Latest => store.latest(),
-        Position::After(seq) => seq,
+    let after = match args.after {
+        Some(Position::Latest) => store.latest(),
+        Some(Position::After(seq)) => seq,
+        None => Seq::ROOT,
     };
-    let mut out = if args.follow { app.out()? } else { app.paged()? };
-    let mut left = args.limit.unwrap_or(usize::MAX);
-    let mut quiet_since = SystemClock.now();
-    while left > 0 {
-        let mut feed = store.feed(after, options.clone().limit(left)).doing(doing)?;
-        for event in &mut feed {
-            let event = event.doing(doing)?;
-            left -= 1;
-            quiet_since = SystemClock.now();
-            write(&mut out, &event, shape)?;
-        }
-        after = feed.position();
-        drop(feed);
-        if !args.follow || left == 0 {
-            break;
-        }
-        out.flush()?;
-        let waited = SystemClock.now().as_millis() - quiet_since.as_millis();
-        let waited = Duration::from_millis(u64::try_from(waited).unwrap_or_default());
-        if timeout.is_some_and(|timeout| waited >= timeout) {
-            break;
-        }
-        thread::sleep(timeout.map_or(POLL, |timeout| POLL.min(timeout.saturating_sub(waited))));
-        // An open for reading sees the store as it was then: open it again.
+    let options = options.limit(args.limit.unwrap_or(usize::MAX));
+    if args.follow {
         drop(store);
-        store = open_read_at(&dir)?;
+        return follow(app, (after, options), timeout, shape);
+    }
+    let mut out = app.paged()?;
+    for event in store.feed(after, options).doing(doing)? {
+        write(&mut out, &event.doing(doing)?, shape)?;
     }
     out.finish()?;
     Ok(Outcome::Done)
+}
+
+/// Goes on with what comes, until none has come for as long as `timeout`, or the limit is reached.
+fn follow(
+    app: &App,
+    (after, options): (Seq, FeedOptions),
+    timeout: Option<Duration>,
+    shape: Shape,
+) -> Result<Outcome> {
+    let every = FollowOptions::default().every(POLL);
+    let mut follower = Store::follow(app.store_dir()?, every).doing(doing)?;
+    let mut news = follower.subscribe(after, options).doing(doing)?;
+    let mut out = app.out()?;
+    loop {
+        // What is there is written together, and shown before waiting.
+        let event = match news.next_timeout(Duration::ZERO).doing(doing)? {
+            Some(event) => Some(event),
+            None => {
+                out.flush()?;
+                news.next_timeout(timeout.unwrap_or(Duration::MAX)).doing(doing)?
+            }
+        };
+        match event {
+            Some(event) => write(&mut out, &event, shape)?,
+            None => break,
+        }
+    }
+    out.finish()?;
+    Ok(Outcome::Done)
+}
+
+/// Reads with a cursor.
+fn read_with(args: &Feed, app: &mut App, name: &str) -> Result<Outcome> {
+    // The formats may be kept in the store.
+    drop(app.open_read()?);
+    let shape = Shape {
+        formats: Formats { key: app.key_format()?, value: app.value_format()? },
+        is_json: app.globals.json,
+        is_names: args.name_only,
+    };
+    let mut options = CursorOptions::default().names_only(args.name_only);
+    if let Some(Position::After(seq)) = args.after {
+        options = options.after(seq);
+    }
+    if let Some(branch) = &app.globals.branch {
+        options = options.branch(branch.as_str());
+    }
+    if let Some(prefix) = &args.prefix {
+        options = options.range(KeyRange::prefix(app.key(prefix)?));
+    }
+    let limit = args.limit.unwrap_or(usize::MAX);
+    args.cursors.read(
+        app,
+        name,
+        options,
+        (limit, |out: &mut Out, event: &FeedEvent| write(out, event, shape)),
+    )
 }
 
 fn doing() -> String {
