@@ -11,7 +11,9 @@
 //! [`SagaDef`]: crate::SagaDef
 //! [`Store::begin_with`]: crate::Store::begin_with
 //! [`Store::deliver_outbox`]: crate::Store::deliver_outbox
+//! [`Store::cursor`]: crate::Store::cursor
 //! [`Store::feed`]: crate::Store::feed
+//! [`Store::follow`]: crate::Store::follow
 //! [`Store::lock_session`]: crate::Store::lock_session
 //! [`Store::merge`]: crate::Store::merge
 //! [`Store::run_with`]: crate::Store::run_with

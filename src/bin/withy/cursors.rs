@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use clap::Args;
-use withy::{Cursor, CursorInfo, CursorOptions, FeedEvent, Seq};
+use withy::{Cursor, CursorInfo, CursorOptions, ErrorKind, FeedEvent, Seq};
 
 use crate::app::{App, seconds};
 use crate::fail::{Doing as _, Outcome, Result};
@@ -74,7 +74,13 @@ impl CursorArgs {
             options = options.lease(seconds(lease)?);
         }
         let doing = || format!("read with cursor {name}");
-        let mut cursor = store.cursor(name, options).doing(doing)?;
+        let opened = store.cursor(name, options);
+        let is_held = opened.as_ref().is_err_and(|e| e.kind() == ErrorKind::Busy);
+        let mut cursor = opened.doing(doing).map_err(|failure| match is_held {
+            // Waiting for the store does not help here.
+            true => failure.hint("try again then, or use a cursor of another name"),
+            false => failure,
+        })?;
         if let Some(seq) = self.reset {
             cursor.reset(Seq::new(seq)).doing(doing)?;
         }
