@@ -231,14 +231,12 @@ impl OpenOptions {
     }
 
     fn open_to_read(&self, path: &Path) -> Result<Store> {
-        let time = SystemMonotonic::default();
-        let options = EngineOptions::new(Mode::Read, self.cache_bytes);
-        let engine = Arc::new(Engine::open(path, &options, None)?);
         self.open_with_cache(path, &EngineOptions::new(Mode::Read, self.cache_bytes))
     }
 
     /// Opens for reading, with a cache that other opens may share.
     pub(super) fn open_with_cache(&self, path: &Path, options: &EngineOptions) -> Result<Store> {
+        let time = SystemMonotonic::default();
         let engine = Arc::new(Engine::open(path, options, None)?);
         let stored = read_store_record(&engine, path)?;
         let graph = Arc::new(Graph::open(Arc::clone(&engine))?);
