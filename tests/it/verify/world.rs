@@ -69,7 +69,7 @@ fn make() -> World {
     must_write(&side, "side", &[("pear", Some("brown")), ("fig", Some("green"))]);
     let options = MergeOptions::default().resolve("pear", Resolution::Theirs);
     store.merge("main", "side", options).expect("merge");
-    let rows = (0..300u32).map(|n| Ok((format!("row/{n:05}").into_bytes(), b"v".to_vec())));
+    let rows = (0..10_500u32).map(|n| Ok((format!("row/{n:05}").into_bytes(), b"v".to_vec())));
     must_branch(&store, "loaded", "seq:0");
     load(&store, "loaded", rows, LoadOptions::default()).expect("load");
     deep(&store);
