@@ -175,7 +175,7 @@ fn ops_6_each_kind_of_damage_is_found_and_named_with_what_it_touches() {
             finding.check == case.check
                 && finding.invariant == case.invariant
                 && finding.what.contains(case.says)
-                && case.touches.iter().all(|name| named(name))
+                && case.touches.iter().all(named)
         });
         if !found {
             let told = told(&report.findings);
