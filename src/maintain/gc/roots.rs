@@ -79,15 +79,15 @@ impl Finder<'_> {
         rows.seek_to_first();
         while let Some((key, _)) = rows.current()? {
             let line = LineId::new(keys::number_at(key, 1)?);
-            let is_dead = self.graph.gone(line).is_some_and(|gone| gone.record().dead);
-            if let Some(last) = self.graph.on_line(line, Seq::MAX)?.filter(|last| *last >= since) {
-                if !is_dead {
-                    let (place, floors) =
-                        (Place { line, seq: last }, vec![since; self.unnamed.len()]);
-                    out.push(Root { place, line: Some((line, Seq::MAX)), floors });
-                }
-            }
             rows.next();
+            if self.graph.gone(line).is_some_and(|gone| gone.record().dead) {
+                continue;
+            }
+            if let Some(last) = self.graph.on_line(line, Seq::MAX)?.filter(|last| *last >= since) {
+                let place = Place { line, seq: last };
+                let floors = vec![since; self.unnamed.len()];
+                out.push(Root { place, line: Some((line, Seq::MAX)), floors });
+            }
         }
         Ok(out)
     }
