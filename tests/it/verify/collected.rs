@@ -138,7 +138,7 @@ fn ops_6_damage_to_what_a_collection_has_kept_is_found_and_named() {
                 |name: &&str| finding.branches.iter().chain(&finding.tags).any(|t| t == name);
             (finding.check, finding.invariant) == (case.check, case.invariant)
                 && finding.what.contains(case.says)
-                && case.touches.iter().all(|name| named(name))
+                && case.touches.iter().all(named)
         });
         if !found {
             let told = told(&report.findings);
