@@ -112,6 +112,7 @@ pub use maintain::{
 };
 pub use maintain::{Check, Finding, VerifyOptions, VerifyReport};
 pub use maintain::{Checkup, CheckupOptions, Damage, RecoveryReport, SalvageReport, TornEnd};
+pub use maintain::purge::{PurgeOptions, PurgeReport};
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,
     MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome, MergePlan,

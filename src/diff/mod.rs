@@ -157,7 +157,7 @@ fn by_log(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
 pub(crate) fn by_rows(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
     let (mut old, mut new) =
         (from.scanner(range, Direction::Forward), to.scanner(range, Direction::Forward));
-    let (mut left, mut right) = (old.next_row()?, new.next_row()?);
+    let (mut left, mut right) = (old.next_known()?, new.next_known()?);
     let mut net = Net::new();
     loop {
         let order = match (&left, &right) {
@@ -174,10 +174,10 @@ pub(crate) fn by_rows(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
             _ => Some((hash(&before), hash(&after))),
         };
         if before.is_some() {
-            left = old.next_row()?;
+            left = old.next_known()?;
         }
         if after.is_some() {
-            right = new.next_row()?;
+            right = new.next_known()?;
         }
         if let (Some(sides), Some((key, _))) = (sides, before.or(after)) {
             net.insert(key, sides);
@@ -246,12 +246,21 @@ fn compare(from: &View, to: &View, difference: &Difference, range: &KeyRange) ->
 /// How many keys differ between two views.
 pub(crate) fn counts(from: &View, to: &View, range: &KeyRange) -> Result<DiffCounts> {
     let mut counts = DiffCounts::default();
-    for (before, after) in net_changes(from, to, range)?.into_values() {
-        match ChangeKind::of(before.is_some(), after.is_some()) {
-            Some(ChangeKind::Added) => counts.added += 1,
-            Some(ChangeKind::Modified) => counts.modified += 1,
-            Some(ChangeKind::Deleted) => counts.deleted += 1,
-            None => {}
+    let mut count = |kind| match kind {
+        Some(ChangeKind::Added) => counts.added += 1,
+        Some(ChangeKind::Modified) => counts.modified += 1,
+        Some(ChangeKind::Deleted) => counts.deleted += 1,
+        None => {}
+    };
+    if from.graph().has_purged() {
+        // Hashes do not tell what is absent because it was purged.
+        let options = DiffOptions::default().range(range.clone()).names_only(true);
+        for entry in Diff::new(from.clone(), to.clone(), &options)? {
+            count(Some(entry?.kind));
+        }
+    } else {
+        for (before, after) in net_changes(from, to, range)?.into_values() {
+            count(ChangeKind::of(before.is_some(), after.is_some()));
         }
     }
     Ok(counts)
@@ -271,7 +280,9 @@ pub(crate) fn counts(from: &View, to: &View, range: &KeyRange) -> Result<DiffCou
 pub struct Diff {
     from: View,
     to: View,
-    net: std::iter::Take<std::collections::btree_map::IntoIter<Vec<u8>, Sides>>,
+    net: std::collections::btree_map::IntoIter<Vec<u8>, Sides>,
+    /// So many entries are given yet.
+    left: usize,
     names_only: bool,
     /// Entries whose rows are read already; large values are not in them.
     ready: VecDeque<Ready>,
@@ -288,8 +299,8 @@ struct Ready {
 impl Diff {
     pub(crate) fn new(from: View, to: View, options: &DiffOptions) -> Result<Self> {
         let net = net_changes(&from, &to, &options.range)?;
-        let net = net.into_iter().take(options.limit.unwrap_or(usize::MAX));
-        Ok(Self { from, to, net, names_only: options.names_only, ready: VecDeque::new() })
+        let (net, left) = (net.into_iter(), options.limit.unwrap_or(usize::MAX));
+        Ok(Self { from, to, net, left, names_only: options.names_only, ready: VecDeque::new() })
     }
 
     /// The commit that the differences start from.
@@ -306,8 +317,10 @@ impl Diff {
 
     /// Reads the rows of the next entries, a group at a time.
     fn fill(&mut self) -> Result<()> {
-        let group: Vec<(Vec<u8>, Sides)> = self.net.by_ref().take(CHUNK).collect();
-        let (mut old, mut new) = if self.names_only {
+        let group: Vec<_> = self.net.by_ref().take(CHUNK.min(self.left)).collect();
+        // Hashes do not tell what is absent because it was purged.
+        let by_hash = self.names_only && !self.from.graph().has_purged();
+        let (mut old, mut new) = if by_hash {
             (Vec::new(), Vec::new())
         } else {
             let present = |side: fn(&Sides) -> Option<ValueHash>| {
@@ -319,10 +332,19 @@ impl Diff {
         };
         let (mut old, mut new) = (old.drain(..), new.drain(..));
         for (key, (before, after)) in group {
-            let kind = ChangeKind::of(before.is_some(), after.is_some())
-                .expect("hashes that differ are not both absent");
-            let before = before.and_then(|_| old.next().flatten());
-            let after = after.and_then(|_| new.next().flatten());
+            let mut is = (before.is_some(), after.is_some());
+            let absent = |row: &Option<ScanRow>| row.as_ref().is_some_and(ScanRow::is_purged);
+            let mut before = before.and_then(|_| old.next().flatten());
+            let mut after = after.and_then(|_| new.next().flatten());
+            is = (is.0 && !absent(&before), is.1 && !absent(&after));
+            if !is.0 || self.names_only {
+                before = None;
+            }
+            if !is.1 || self.names_only {
+                after = None;
+            }
+            let Some(kind) = ChangeKind::of(is.0, is.1) else { continue };
+            self.left = self.left.saturating_sub(1);
             self.ready.push_back(Ready { key, kind, before, after });
         }
         Ok(())
@@ -333,10 +355,11 @@ impl Iterator for Diff {
     type Item = Result<DiffEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ready.is_empty()
-            && let Err(e) = self.fill()
-        {
-            return Some(Err(e));
+        // All of a group may be absent on both sides.
+        while self.ready.is_empty() && self.left > 0 && self.net.len() > 0 {
+            if let Err(e) = self.fill() {
+                return Some(Err(e));
+            }
         }
         let Ready { key, kind, before, after } = self.ready.pop_front()?;
         let value = |row: Option<ScanRow>, view: &View| {

@@ -356,6 +356,15 @@ impl Engine {
         })
     }
 
+    /// Writes what is in memory of a family to files.
+    pub(crate) fn flush(&self, family: Family) -> Result<()> {
+        let db = self.writable()?;
+        let cf = db.cf_handle(family.name()).expect("every family is opened");
+        fault::step(Point::Flush, &self.path, || {
+            db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
+        })
+    }
+
     /// Compacts a range of a family, so that what was removed from it leaves the disk.
     pub(crate) fn reclaim(&self, family: Family, range: (&[u8], Option<&[u8]>)) -> Result<()> {
         let db = self.writable()?;

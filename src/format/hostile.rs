@@ -136,6 +136,7 @@ fn cases() -> Vec<Case> {
         }),
         case("head, blob", head(blob), |b| read_head(b).is_ok()),
         open_ended("head, value", head(Cell::Inline(b"value")), |b| read_head(b).is_ok()),
+        open_ended("head, purged value", head(Cell::Purged { hash }), |b| read_head(b).is_ok()),
         case("head, deletion", head(Cell::Deleted), |b| read_head(b).is_ok()),
         case("history, blob", history(blob), |b| read_history(b).is_ok()),
         open_ended("history, value", history(Cell::Inline(b"v")), |b| read_history(b).is_ok()),

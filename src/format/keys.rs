@@ -171,6 +171,14 @@ pub(crate) fn open_conflict_parts<'k>(
     Ok((Seq::new(at), &stored[prefix.len() + 8..]))
 }
 
+/// The name in a key of family `state` that is a kind, a name, `00` and more.
+pub(crate) fn name_before_nul(stored: &[u8]) -> Result<&str, Corrupt> {
+    let fault = Corrupt { record: "state key", at: 1, want: "name" };
+    let end = stored.iter().position(|byte| *byte == 0);
+    let name = end.and_then(|end| stored.get(1..end));
+    name.and_then(|name| std::str::from_utf8(name).ok()).ok_or(fault)
+}
+
 /// Prefix of all messages of the outbox that wait for delivery, or of other rows about messages.
 pub(crate) fn outbox(rows: u8) -> [u8; 2] {
     [state::OUTBOX, rows]
@@ -286,6 +294,7 @@ pub(crate) mod kind {
     pub(crate) const COMMIT_IDS: u8 = b'i';
     pub(crate) const LAYER: u8 = b'y';
     pub(crate) const GONE: u8 = b'g';
+    pub(crate) const PURGE: u8 = b'u';
 }
 
 pub(super) fn refs(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -329,6 +338,11 @@ pub(crate) fn index(line: LineId, last: Seq) -> Vec<u8> {
 
 pub(crate) fn commit_ids(last: Seq) -> Vec<u8> {
     refs(kind::COMMIT_IDS, &[&be(last.get())])
+}
+
+/// `u, number`: the audit record of a purge.
+pub(crate) fn purge(number: u64) -> Vec<u8> {
+    refs(kind::PURGE, &[&be(number)])
 }
 
 pub(crate) fn layer(top: (LineId, Seq), bottom: LineId) -> Vec<u8> {

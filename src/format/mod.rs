@@ -19,6 +19,7 @@
 //! | `refs`    | `i`, last seq                        | ids of a block (derived)       | publish           |
 //! | `refs`    | `y`, line, seq, bottom line          | read layer made by overlay     | overlay           |
 //! | `refs`    | `g`, line                            | what is gone of a line         | gc                |
+//! | `refs`    | `u`, number                          | audit record of a purge        | purge             |
 //! | `state`   | `m`, branch                          | a merge that is still open     | publish           |
 //! | `state`   | `c`, branch, 00, seq, key            | a conflict of an open merge    | publish           |
 //! | `state`   | `o`, `m`, topic, 00, seq, number     | a message of the outbox        | publish           |

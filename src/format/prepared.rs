@@ -161,6 +161,15 @@ pub(crate) enum PreparedPart<'k> {
     Message(u64),
 }
 
+/// Transaction and key in a key of a part for which [`is_write`] holds.
+pub(crate) fn written_key(stored: &[u8]) -> Result<(&str, &[u8]), Corrupt> {
+    let gid = super::keys::name_before_nul(stored)?;
+    // Behind the gid: its end, what the part is, and the branch.
+    let mut cursor = Cursor::new("part of a prepared transaction", stored);
+    cursor.bytes(1 + gid.len() + 2 + 4, "branch")?;
+    Ok((gid, cursor.rest()))
+}
+
 /// Whether a key of a part, whatever its transaction, is that of a key it writes.
 pub(crate) fn is_write(stored: &[u8]) -> bool {
     // A gid holds no `00`.

@@ -155,6 +155,28 @@ pub(crate) struct CollectRecord {
     pub(crate) at: Vec<u8>,
 }
 
+/// What was removed from all of history: the audit record of a purge.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct PurgeRecord {
+    /// First key of the range.
+    pub(crate) start: Vec<u8>,
+    /// The first key behind it.
+    pub(crate) end: Option<Vec<u8>>,
+    /// The newest commit whose values are removed.
+    pub(crate) upto: u64,
+    pub(crate) time: i64,
+    pub(crate) author: String,
+    pub(crate) reason: String,
+    /// The commits that deleted keys of the range from branches.
+    pub(crate) commits: Vec<u64>,
+    /// Versions of keys whose values were removed.
+    pub(crate) versions: u64,
+    /// Large values that nothing named any more.
+    pub(crate) values: u64,
+    /// Whether all of it is done.
+    pub(crate) done: bool,
+}
+
 /// Names of the rows of family `meta`.
 pub(crate) mod meta {
     pub(crate) const FORMAT: &[u8] = b"format";
@@ -169,6 +191,8 @@ pub(crate) mod meta {
     pub(crate) const LOG_START: &[u8] = b"log-start";
     /// A collection that is under way.
     pub(crate) const COLLECT: &[u8] = b"collect";
+    /// The number of the purge that is under way.
+    pub(crate) const PURGE: &[u8] = b"purge";
     /// The newest operation that is gone.
     pub(crate) const OPS_START: &[u8] = b"ops-start";
     /// Prefix of the read layers that are being written.

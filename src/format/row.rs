@@ -8,6 +8,7 @@ const VERSION: u8 = 0x10;
 const DELETED: u8 = VERSION;
 const INLINE: u8 = VERSION | 1;
 const BLOB: u8 = VERSION | 2;
+const PURGED: u8 = VERSION | 3;
 
 /// What a version of a key holds; values borrow from the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +20,24 @@ pub(crate) enum Cell<'a> {
         hash: ValueHash,
         len: u64,
     },
+    /// A value that was removed from all of history; what commits say of it can still be checked.
+    Purged {
+        hash: ValueHash,
+    },
 }
 
 impl Cell<'_> {
+    /// Whether a read finds a value.
     pub(crate) fn is_present(&self) -> bool {
-        !matches!(self, Self::Deleted)
+        matches!(self, Self::Inline(_) | Self::Blob { .. })
     }
 
-    /// The hash of the value; `None` for a deletion.
+    /// The hash of the value, also of one that was purged; `None` for a deletion.
     pub(crate) fn hash(&self) -> Option<ValueHash> {
         match self {
             Self::Deleted => None,
             Self::Inline(value) => Some(ValueHash::of(value)),
-            Self::Blob { hash, .. } => Some(*hash),
+            Self::Blob { hash, .. } | Self::Purged { hash } => Some(*hash),
         }
     }
 
@@ -49,6 +55,7 @@ impl Cell<'_> {
             Self::Deleted => DELETED,
             Self::Inline(_) => INLINE,
             Self::Blob { .. } => BLOB,
+            Self::Purged { .. } => PURGED,
         });
         if let Some(seq) = seq {
             out.extend_from_slice(&seq.get().to_be_bytes());
@@ -60,6 +67,7 @@ impl Cell<'_> {
                 out.extend_from_slice(hash.as_bytes());
                 out.extend_from_slice(&len.to_be_bytes());
             }
+            Self::Purged { hash } => out.extend_from_slice(hash.as_bytes()),
         }
     }
 
@@ -82,6 +90,7 @@ fn cell<'a>(tag: u8, mut cursor: Cursor<'a>) -> Result<Cell<'a>, Corrupt> {
             let hash = ValueHash::from_bytes(cursor.array("blob hash")?);
             Ok(Cell::Blob { hash, len: cursor.u64("blob length")? })
         }
+        PURGED => Ok(Cell::Purged { hash: ValueHash::from_bytes(cursor.array("purged hash")?) }),
         _ => Err(Corrupt { record: "row", at: 0, want: "tag" }),
     }
 }
@@ -122,18 +131,24 @@ mod tests {
         let mut out = Vec::new();
         Cell::Blob { hash, len: 16384 }.write_history(&mut out);
         assert_eq!(out, want, "a large value, in history");
+        Cell::Purged { hash }.write_history(&mut out);
+        assert_eq!(out, [&[0x13][..], &[7; 32]].concat(), "a purged value, in history");
     }
 
     #[test]
     fn rows_read_back_and_every_cut_is_a_fault() {
         let blob = Cell::Blob { hash: ValueHash::of(b"x"), len: 99 };
-        for cell in [Cell::Deleted, Cell::Inline(b""), Cell::Inline(b"value"), blob] {
+        let purged = Cell::Purged { hash: ValueHash::of(b"x") };
+        assert!(!purged.is_present() && purged.hash().is_some(), "absent, but not forgotten");
+        for cell in [Cell::Deleted, Cell::Inline(b""), Cell::Inline(b"value"), blob, purged] {
             let row = head_row(cell, 5);
             assert_eq!(read_head(&row), Ok((Seq::new(5), cell)), "what was written");
         }
         let row = head_row(blob, 5);
-        for cut in 0..row.len() {
-            assert!(read_head(&row[..cut]).is_err(), "cut at {cut}");
+        for row in [row, head_row(purged, 5)] {
+            for cut in 0..row.len() {
+                assert!(read_head(&row[..cut]).is_err(), "cut at {cut}");
+            }
         }
         assert!(read_head(&[0x21; 20]).is_err(), "an unknown version is refused");
     }

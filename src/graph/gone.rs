@@ -143,6 +143,8 @@ pub(super) struct Kept {
     readers: Mutex<Readers>,
     /// How often it was planned what to let go.
     plans: AtomicU64,
+    /// Whether any value was purged.
+    purged: AtomicBool,
 }
 
 /// What open views, scans and transactions need.
@@ -192,7 +194,9 @@ impl Kept {
         }
         let any = AtomicBool::new(!lines.is_empty());
         let (lines, readers) = (RwLock::new(lines), Mutex::default());
-        Ok(Self { lines, any, readers, plans: AtomicU64::new(0) })
+        let is_purged = engine.last_with_prefix(Family::Refs, &[keys::kind::PURGE])?.is_some();
+        let purged = AtomicBool::new(is_purged);
+        Ok(Self { lines, any, readers, plans: AtomicU64::new(0), purged })
     }
 }
 
@@ -203,6 +207,16 @@ impl Graph {
             return None;
         }
         self.kept.lines.read().unwrap_or_else(PoisonError::into_inner).get(&line).cloned()
+    }
+
+    /// Whether any value of the store was purged.
+    pub(crate) fn has_purged(&self) -> bool {
+        self.kept.purged.load(Ordering::Acquire)
+    }
+
+    /// Says that from now on values are purged.
+    pub(crate) fn note_purged(&self) {
+        self.kept.purged.store(true, Ordering::Release);
     }
 
     /// Lines of which something is gone.

@@ -8,6 +8,7 @@ mod overlay;
 mod pace;
 mod verify;
 mod work;
+pub(crate) mod purge;
 
 pub use backup::{
     BackupFault, BackupInfo, BackupOptions, BackupReport, BackupWritten, Backups, PruneOptions,

@@ -432,6 +432,12 @@ impl<'g> Planner<'g> {
         };
         let ours = self.views.bytes(case.key, &case.ours)?;
         let theirs = self.views.bytes(case.key, &case.theirs)?;
+        // A driver may count on values where the hashes say that there are some.
+        let sides = [(&case.ours, &ours), (&case.theirs, &theirs)];
+        if sides.iter().any(|(side, bytes)| side.hash.is_some() && bytes.is_none()) {
+            let why = "a value was purged".to_owned();
+            return Ok(Some(Err((driver.name().to_owned(), why))));
+        }
         let input = DriverInput::new(case.key, base.as_deref(), ours.as_deref(), theirs.as_deref())
             .written_at(
                 conflict.ours.at.unwrap_or(Seq::ROOT),

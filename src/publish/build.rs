@@ -59,7 +59,8 @@ impl<'a> New<'a> {
     /// A stored value with this hash.
     pub(super) fn row(row: Option<&'a ScanRow>, hash: Option<ValueHash>) -> Self {
         match (row, hash) {
-            (None, _) => Self::Deleted,
+            // What was purged does not come back.
+            (None | Some(ScanRow::Purged { .. }), _) => Self::Deleted,
             (Some(ScanRow::Inline(value)), Some(hash)) => Self::Hashed(value, hash),
             (Some(ScanRow::Inline(value)), None) => Self::Value(value),
             (Some(ScanRow::Blob { hash, len }), _) => Self::Blob { hash: *hash, len: *len },
@@ -71,7 +72,10 @@ impl<'a> New<'a> {
         let Some(old) = old else { return Ok(!matches!(self, Self::Deleted)) };
         Ok(match (self, old.read()?.1) {
             (Self::Deleted, cell) => cell.is_present(),
-            (Self::Value(_) | Self::Hashed(..) | Self::Blob { .. }, Cell::Deleted) => true,
+            (
+                Self::Value(_) | Self::Hashed(..) | Self::Blob { .. },
+                Cell::Deleted | Cell::Purged { .. },
+            ) => true,
             (Self::Value(value) | Self::Hashed(value, _), Cell::Inline(now)) => *value != now,
             (Self::Value(value), Cell::Blob { hash, len }) => {
                 value.len() as u64 != len || ValueHash::of(value) != hash

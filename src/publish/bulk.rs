@@ -15,7 +15,7 @@ use crate::format::keys;
 use crate::format::row::Cell;
 use crate::id::{LineId, Seq, ValueHash};
 use crate::kv::{check_key, check_value};
-use crate::view::{View, find_many};
+use crate::view::{Found, View, find_many};
 
 /// A sorted file is ended when it is this large.
 const FILE_BYTES: u64 = 128 << 20;
@@ -131,25 +131,19 @@ impl<'s> Load<'s> {
     fn group(&mut self, group: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
         let base = self.base;
         if base.is_empty() {
-            return group.iter().try_for_each(|(key, value)| self.row(key, value, None));
+            let row = |(key, value): &(Vec<u8>, Vec<u8>)| self.edit(key, New::Value(value), None);
+            return group.iter().try_for_each(row);
         }
         let wanted: Vec<&[u8]> = group.iter().map(|(key, _)| key.as_slice()).collect();
         let old = find_many(base.engine(), base.layers(), &wanted)?;
         for ((key, value), old) in group.iter().zip(old) {
-            let before = match old {
-                Some(old) => old.read()?.1.hash(),
-                None => None,
-            };
-            self.row(key, value, before)?;
+            let cell = old.as_ref().map(Found::read).transpose()?.map(|(_, cell)| cell);
+            let before = cell.and_then(|cell| cell.hash());
+            if cell.is_none_or(|cell| !cell.is_present()) || before != Some(ValueHash::of(value)) {
+                self.edit(key, New::Value(value), before)?;
+            }
         }
         Ok(())
-    }
-
-    fn row(&mut self, key: &[u8], value: &[u8], before: Option<ValueHash>) -> Result<()> {
-        if before == Some(ValueHash::of(value)) {
-            return Ok(());
-        }
-        self.edit(key, New::Value(value), before)
     }
 
     /// Adds a change of a value with this hash. Keys must come in order.

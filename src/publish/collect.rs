@@ -22,6 +22,11 @@ pub(crate) struct LettingGo {
 }
 
 impl Publisher {
+    /// Held by whatever removes what is stored: one collection or purge at a time.
+    pub(crate) fn collecting(&self) -> MutexGuard<'_, ()> {
+        self.collecting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Held by whatever rearranges lines: overlay compaction, and planning what to let go.
     pub(crate) fn upkeep(&self) -> MutexGuard<'_, ()> {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
@@ -93,6 +98,13 @@ impl Publisher {
         engine.write(set)?;
         self.graph.forget_lines(dead);
         Ok(())
+    }
+
+    /// The newest operation that is gone.
+    pub(crate) fn operations_gone(&self) -> Result<Option<OpId>> {
+        let Some(row) = self.engine().get(Family::Meta, meta::OPS_START)? else { return Ok(None) };
+        let (seq, step): (u64, u64) = record::decode("start of the operation log", &row)?;
+        Ok(Some(OpId { seq: Seq::new(seq), step }))
     }
 
     /// Says that operations up to this one are gone.

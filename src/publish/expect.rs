@@ -30,7 +30,9 @@ impl Publisher {
             ),
             Expect::Value(value) => {
                 let same = match &found {
-                    Some((_, cell)) => cell.hash() == Some(ValueHash::of(value)),
+                    Some((_, cell)) => {
+                        cell.is_present() && cell.hash() == Some(ValueHash::of(value))
+                    }
                     None => false,
                 };
                 (
@@ -45,12 +47,13 @@ impl Publisher {
         let actual = match &found {
             None => "absent".to_owned(),
             Some((seq, Cell::Deleted)) => format!("absent since commit {seq}"),
+            Some((_, Cell::Purged { .. })) => "absent: its value was purged".to_owned(),
             Some((seq, cell)) => {
                 let hash = cell.hash().map(|hash| hash.short()).unwrap_or_default();
                 let len = match cell {
                     Cell::Inline(value) => value.len() as u64,
                     Cell::Blob { len, .. } => *len,
-                    Cell::Deleted => 0,
+                    Cell::Deleted | Cell::Purged { .. } => 0,
                 };
                 format!("a value of {len} bytes, {hash}, last changed by commit {seq}")
             }

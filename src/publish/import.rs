@@ -299,6 +299,9 @@ impl ImportSession<'_> {
         let mut values = Values::new(&views, edits.len());
         for group in edits.chunks(GROUP) {
             for (edit, row) in group.iter().zip(values.read(group)?) {
+                if super::land::is_nothing(edit, row.as_ref()) {
+                    continue;
+                }
                 let new = New::row(row.as_ref(), edit.after.hash());
                 load.edit(&edit.key, new, edit.before)?;
             }

@@ -172,6 +172,11 @@ impl<'v> Values<'v> {
     }
 }
 
+/// Whether an edit would only bring back a value that was purged.
+pub(super) fn is_nothing(edit: &PlannedEdit, row: Option<&ScanRow>) -> bool {
+    edit.before.is_none() && row.is_some_and(ScanRow::is_purged)
+}
+
 fn lost(place: Place, key: &[u8]) -> Error {
     let what =
         format!("commit {} has no value for {}, though its log says so", place.seq, show_key(key));
@@ -352,6 +357,9 @@ impl Publisher {
             .into_iter();
             for (edit, row) in group.iter().zip(values.read(group)?) {
                 let old = replaced.next().flatten();
+                if is_nothing(edit, row.as_ref()) {
+                    continue;
+                }
                 let new = New::row(row.as_ref(), edit.after.hash());
                 build.replace(&mut set, &edit.key, new, old.as_ref(), edit.before)?;
             }
@@ -401,7 +409,8 @@ impl Publisher {
             let mut values = Values::new(&views, commit.edits.len());
             for group in commit.edits.chunks(GROUP) {
                 for (edit, row) in group.iter().zip(values.read(group)?) {
-                    let value = row.map(|row| row.into_value(self.engine())).transpose()?;
+                    let value = row.filter(|row| !row.is_purged());
+                    let value = value.map(|row| row.into_value(self.engine())).transpose()?;
                     changes.insert(edit.key.clone(), value);
                 }
             }

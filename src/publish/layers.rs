@@ -101,6 +101,7 @@ impl Publisher {
                 None => Cell::Deleted,
                 Some(ScanRow::Inline(value)) => Cell::Inline(value),
                 Some(ScanRow::Blob { hash, len }) => Cell::Blob { hash: *hash, len: *len },
+                Some(ScanRow::Purged { hash }) => Cell::Purged { hash: *hash },
             };
             keys::head_into(line, &user_key, &mut key);
             let seq = self.graph.birth(version.place.line, version.place.seq)?;

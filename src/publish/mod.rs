@@ -101,6 +101,7 @@ pub(crate) struct Publisher {
     /// New lines with more layers than reads should fall through.
     deep: layers::DeepLines,
     upkeep: Mutex<()>,
+    collecting: Mutex<()>,
     counters: counters::Counters,
 }
 
@@ -136,6 +137,7 @@ impl Publisher {
             waiting: AtomicUsize::new(0),
             deep: layers::DeepLines::default(),
             upkeep: Mutex::default(),
+            collecting: Mutex::default(),
             counters: counters::Counters::default(),
         })
     }
@@ -161,6 +163,11 @@ impl Publisher {
 
     pub(crate) fn refs(&self) -> &Arc<Refs> {
         &self.refs
+    }
+
+    /// What the store's clock says.
+    pub(crate) fn now(&self) -> crate::clock::Timestamp {
+        self.clock.now()
     }
 
     /// Who does what names nobody.

@@ -13,6 +13,7 @@ mod look;
 mod merge;
 mod open;
 mod outbox;
+mod purge;
 mod refs;
 mod saga;
 mod stats;

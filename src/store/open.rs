@@ -200,7 +200,8 @@ impl OpenOptions {
 
     /// Opens the store in this directory.
     ///
-    /// What an interrupted import left behind is removed first. Claims of messages that nobody can
+    /// What an interrupted import left behind is removed first, and a purge that was under way is
+    /// finished. Claims of messages that nobody can
     /// answer any more are taken back, and unfinished sagas whose definition is registered are driven on:
     /// [`Store::resumed`] says what that came to.
     ///
@@ -288,6 +289,8 @@ impl OpenOptions {
             Arc::clone(&self.clock),
             settings,
         )?;
+        let publisher = Arc::new(publisher);
+        crate::maintain::purge::resume(&publisher)?;
         let recovery = RecoveryReport {
             latest: graph.latest(),
             imports,
@@ -297,7 +300,7 @@ impl OpenOptions {
             time: time.elapsed(),
             ..RecoveryReport::new(graph.engine().report())
         };
-        self.store(graph, refs, Some(Arc::new(publisher)), &stored, recovery)
+        self.store(graph, refs, Some(publisher), &stored, recovery)
     }
 
     /// What is given here goes before what the store says, and that before the defaults.

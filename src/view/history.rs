@@ -77,7 +77,7 @@ fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Versions> {
             let (seq, cell) = read_head(&row)?;
             let seq = graph.birth(place.line, seq)?;
             if seq <= place.seq {
-                out.push(graph, place.line, key, RawVersion { seq, row: ScanRow::of(&cell) });
+                out.push(graph, place.line, key, RawVersion { seq, row: ScanRow::present(&cell) });
             }
             let prefix = keys::history_prefix(place.line, key);
             let mut rows = engine.iter_prefix(Family::History, &prefix);
@@ -86,7 +86,7 @@ fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Versions> {
                 let seq = graph.birth(place.line, keys::history_seq(stored)?)?;
                 // A version may have moved here since the row above was read.
                 if out.all.last().is_none_or(|newer| newer.seq != seq) {
-                    let row = ScanRow::of(&read_history(value)?);
+                    let row = ScanRow::present(&read_history(value)?);
                     out.push(graph, place.line, key, RawVersion { seq, row });
                 }
                 rows.next();

@@ -72,10 +72,10 @@ impl Found<'_> {
     }
 }
 
-/// The value in a cell; `None` for a deletion.
+/// The value in a cell; `None` for a deletion, and for a value that was purged.
 pub(crate) fn value_of(engine: &Engine, cell: &Cell<'_>) -> Result<Option<Vec<u8>>> {
     match cell {
-        Cell::Deleted => Ok(None),
+        Cell::Deleted | Cell::Purged { .. } => Ok(None),
         Cell::Inline(value) => Ok(Some(value.to_vec())),
         Cell::Blob { hash, len } => blob(engine, hash, *len).map(Some),
     }
@@ -245,7 +245,8 @@ impl View {
         &self.commit
     }
 
-    /// How many keys there are. Cost: none, the commit knows.
+    /// How many keys there are, those whose values were [purged](crate::Store::purge) included.
+    /// Cost: none, the commit knows.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.commit.keys
@@ -268,6 +269,17 @@ impl View {
     /// # Errors
     /// [`ErrorKind::Io`] or [`ErrorKind::Corrupt`] if the store cannot be read.
     pub fn hash(&self, key: &[u8]) -> Result<Option<ValueHash>> {
+        self.missing.check(key)?;
+        match find(self.engine(), &self.layers, key)? {
+            Some(found) => {
+                Ok(Some(found.read()?.1).filter(Cell::is_present).and_then(|c| c.hash()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The same, of purged values too.
+    pub(crate) fn known_hash(&self, key: &[u8]) -> Result<Option<ValueHash>> {
         self.missing.check(key)?;
         match find(self.engine(), &self.layers, key)? {
             Some(found) => Ok(found.read()?.1.hash()),
@@ -326,7 +338,8 @@ impl Read for View {
 
     fn count(&self, range: &KeyRange) -> Result<u64> {
         self.missing.check_range(range)?;
-        if range.is_all() {
+        // Commits count purged values, reads do not.
+        if range.is_all() && !self.graph.has_purged() {
             Ok(self.len())
         } else {
             self.scanner(range, Direction::Forward).count()

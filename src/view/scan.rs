@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use super::{find_old, value_of};
 use crate::engine::{Engine, Rows};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::row::{Cell, read_head};
 use crate::format::{Family, keys};
 use crate::graph::{Keep, Place};
@@ -19,22 +19,40 @@ pub(crate) type Own = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScanRow {
     Inline(Vec<u8>),
-    Blob { hash: ValueHash, len: u64 },
+    Blob {
+        hash: ValueHash,
+        len: u64,
+    },
+    /// Reads pass it over.
+    Purged {
+        hash: ValueHash,
+    },
 }
 
 impl ScanRow {
+    /// What is not a deletion, purged values included.
     pub(crate) fn of(cell: &Cell<'_>) -> Option<Self> {
         match cell {
             Cell::Deleted => None,
+            Cell::Purged { hash } => Some(Self::Purged { hash: *hash }),
             Cell::Inline(value) => Some(Self::Inline(value.to_vec())),
             Cell::Blob { hash, len } => Some(Self::Blob { hash: *hash, len: *len }),
         }
     }
 
+    /// What a read finds.
+    pub(crate) fn present(cell: &Cell<'_>) -> Option<Self> {
+        if cell.is_present() { Self::of(cell) } else { None }
+    }
+
+    pub(crate) fn is_purged(&self) -> bool {
+        matches!(self, Self::Purged { .. })
+    }
+
     pub(crate) fn hash(&self) -> ValueHash {
         match self {
             Self::Inline(value) => ValueHash::of(value),
-            Self::Blob { hash, .. } => *hash,
+            Self::Blob { hash, .. } | Self::Purged { hash } => *hash,
         }
     }
 
@@ -43,6 +61,11 @@ impl ScanRow {
             Self::Inline(value) => Ok(value),
             Self::Blob { hash, len } => {
                 Ok(value_of(engine, &Cell::Blob { hash, len })?.expect("a blob is no deletion"))
+            }
+            Self::Purged { hash } => {
+                let text = format!("value {} was purged", hash.short());
+                Err(Error::new(ErrorKind::HistoryGone, text)
+                    .with_hint("`withy purge --list` says when, by whom and why"))
             }
         }
     }
@@ -229,6 +252,11 @@ impl<'a> Scanner<'a> {
 
     /// The next pair.
     pub(crate) fn next_row(&mut self) -> Result<Option<(Vec<u8>, ScanRow)>> {
+        self.step(|_, cell| ScanRow::present(cell))
+    }
+
+    /// The next pair, or purged value.
+    pub(crate) fn next_known(&mut self) -> Result<Option<(Vec<u8>, ScanRow)>> {
         self.step(|_, cell| ScanRow::of(cell))
     }
 

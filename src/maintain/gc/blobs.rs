@@ -119,7 +119,7 @@ impl Collector<'_> {
                     },
                 )?;
             }
-            note_under_way(&engine, seen)?;
+            note_under_way(&engine, &mut |hash| seen.add(hash))?;
             for hash in group.drain(..) {
                 if seen.has(&hash) {
                     continue;
@@ -147,13 +147,16 @@ impl Collector<'_> {
 }
 
 /// Notes the large values of open merges and prepared transactions.
-fn note_under_way(engine: &crate::engine::Engine, seen: &mut Seen) -> Result<()> {
+pub(in crate::maintain) fn note_under_way(
+    engine: &crate::engine::Engine,
+    note: &mut impl FnMut(&[u8; 32]),
+) -> Result<()> {
     let mut rows = engine.iter_prefix(Family::State, &[keys::state::CONFLICT]);
     rows.seek_to_first();
     while let Some((_, row)) = rows.current()? {
         let conflict: OpenConflictRecord = record::decode("conflict", row)?;
         if let Some((hash, _)) = conflict.resolution.and_then(|resolution| resolution.blob) {
-            seen.add(&hash);
+            note(&hash);
         }
         rows.next();
     }
@@ -163,7 +166,7 @@ fn note_under_way(engine: &crate::engine::Engine, seen: &mut Seen) -> Result<()>
         if is_write(stored)
             && let Cell::Blob { hash, .. } = read_history(row)?
         {
-            seen.add(hash.as_bytes());
+            note(hash.as_bytes());
         }
         rows.next();
     }

@@ -164,17 +164,20 @@ impl Collector<'_> {
     /// Lets operations go that are older than a moment; they can no longer be undone.
     pub(super) fn old_operations(&mut self, before: Timestamp) -> Result<()> {
         let engine = self.engine();
+        let gone = self.publisher().operations_gone()?;
         let mut newest = None;
         let mut old = Vec::new();
         let mut rows = engine.iter_prefix(Family::Refs, &[keys::kind::OPERATION]);
         rows.seek_to_first();
         while let Some((stored, value)) = rows.current()? {
             let operation: OperationRecord = record::decode("operation", value)?;
-            if operation.time >= before.as_millis() {
+            let seq = Seq::new(keys::number_at(stored, 1)?);
+            let id = OpId { seq, step: keys::number_at(stored, 9)? };
+            // What an earlier run has let go does not come back, though the setting was longer since.
+            if operation.time >= before.as_millis() && gone.is_none_or(|gone| id > gone) {
                 break;
             }
-            let seq = Seq::new(keys::number_at(stored, 1)?);
-            newest = Some(OpId { seq, step: keys::number_at(stored, 9)? });
+            newest = Some(id);
             old.push((stored.to_vec(), value.len()));
             rows.next();
         }

@@ -5,7 +5,7 @@
 //! removed in small steps, each of which may be the last: a later run goes on from there (`rows`, `log`,
 //! `blobs`). At the end the files that held it are compacted.
 
-mod blobs;
+pub(super) mod blobs;
 mod log;
 mod plan;
 mod policy;
@@ -82,6 +82,8 @@ pub(crate) fn collect<'a>(
     now: Timestamp,
     options: GcOptions<'a>,
 ) -> Result<GcReport> {
+    // Two at once would remove the same; a purge must find every row where it is.
+    let _alone = publisher.collecting();
     let mut run = Collector {
         publisher,
         options,

@@ -75,7 +75,8 @@ impl Collector<'_> {
         if self.graph().line(line)?.layers.is_empty() {
             while let Some(last) = keep.iter().rposition(|keep| *keep) {
                 let version = &versions[last];
-                if read_history(&version.row)?.is_present() || version.seq >= gone.floor(key) {
+                let is_deletion = matches!(read_history(&version.row)?, Cell::Deleted);
+                if !is_deletion || version.seq >= gone.floor(key) {
                     break;
                 }
                 keep[last] = false;
@@ -115,7 +116,7 @@ impl Collector<'_> {
                     Some(top) => self.graph().birth(line, seq)?.get() > top,
                     None => false,
                 };
-                let hides = bare && !cell.is_present() && !above;
+                let hides = bare && matches!(cell, Cell::Deleted) && !above;
                 if above {
                     self.put_back(line, &gone, key)?;
                 } else if hides && self.graph().birth(line, seq)? < gone.floor(key) {

@@ -7,3 +7,4 @@ mod random;
 fn is_long() -> bool {
     std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
 }
+mod purge;
