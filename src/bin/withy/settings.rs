@@ -26,19 +26,21 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) name: &'static str,
-    /// Its variable.
+    /// Its variable; empty for one that only the store can give.
     pub(crate) env: &'static str,
     pub(crate) default: &'static str,
 }
 
 /// Every setting of the command line, by name.
-pub(crate) const SETTINGS: [Known; 12] = [
+pub(crate) const SETTINGS: [Known; 16] = [
     Known { name: "author", env: "WITHY_AUTHOR", default: "" },
     Known { name: "color", env: "WITHY_COLOR", default: "auto" },
     Known { name: "durability", env: "WITHY_DURABILITY", default: "sync" },
+    Known { name: "keep-tags", env: "", default: "0" },
     Known { name: "key-format", env: "WITHY_KEY_FORMAT", default: "text" },
     Known { name: "max-branches", env: "WITHY_MAX_BRANCHES", default: "unlimited" },
     Known { name: "max-operations", env: "WITHY_MAX_OPERATIONS", default: "unlimited" },
+    Known { name: "max-tags", env: "", default: "unlimited" },
     Known {
         name: "max-transaction-bytes",
         env: "WITHY_MAX_TRANSACTION_BYTES",
@@ -46,7 +48,9 @@ pub(crate) const SETTINGS: [Known; 12] = [
     },
     Known { name: "max-transactions", env: "WITHY_MAX_TRANSACTIONS", default: "unlimited" },
     Known { name: "pager", env: "WITHY_PAGER", default: "" },
+    Known { name: "retention", env: "", default: "forever" },
     Known { name: "transaction-time", env: "WITHY_TRANSACTION_TIME", default: "unlimited" },
+    Known { name: "undo-age", env: "", default: "30d" },
     Known { name: "value-format", env: "WITHY_VALUE_FORMAT", default: "text" },
     Known { name: "wait", env: "WITHY_WAIT", default: "0" },
 ];
@@ -92,6 +96,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Known> {
 
 /// A variable that is set and not empty.
 pub(crate) fn environment(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return None;
+    }
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -10,15 +10,19 @@ $ withy config --list
 author                = ada (environment WITHY_AUTHOR)
 color                 = auto (default)
 durability            = sync (default)
+keep-tags             = 0 (default)
 key-format            = text (default)
 max-branches          = unlimited (default)
 max-operations        = unlimited (default)
+max-tags              = unlimited (default)
 max-transaction-bytes = unlimited (default)
 max-transactions      = unlimited (default)
 merge-strategy:       = manual (default)
 pager                 = less (default)
+retention             = forever (default)
 store                 = DIR/.withy (default)
 transaction-time      = unlimited (default)
+undo-age              = 30d (default)
 value-format          = text (default)
 wait                  = 0 (default)
 $ withy config durability buffered
@@ -33,15 +37,19 @@ $ withy --wait 2 config --list --json
 {"name":"author","value":"ada","source":"environment","variable":"WITHY_AUTHOR"}
 {"name":"color","value":"auto","source":"default"}
 {"name":"durability","value":"buffered","source":"store"}
+{"name":"keep-tags","value":"0","source":"default"}
 {"name":"key-format","value":"text","source":"default"}
 {"name":"max-branches","value":"unlimited","source":"default"}
 {"name":"max-operations","value":"unlimited","source":"default"}
+{"name":"max-tags","value":"unlimited","source":"default"}
 {"name":"max-transaction-bytes","value":"unlimited","source":"default"}
 {"name":"max-transactions","value":"unlimited","source":"default"}
 {"name":"merge-strategy:","value":"manual","source":"default"}
 {"name":"pager","value":"less","source":"default"}
+{"name":"retention","value":"forever","source":"default"}
 {"name":"store","value":"DIR/.withy","source":"default"}
 {"name":"transaction-time","value":"unlimited","source":"default"}
+{"name":"undo-age","value":"30d","source":"default"}
 {"name":"value-format","value":"text","source":"default"}
 {"name":"wait","value":"2","source":"flag"}
 $ env -u WITHY_AUTHOR withy -q put pear green && withy --json log -n 1 | grep -o '"author":"[a-z]*"'
@@ -55,11 +63,11 @@ $ withy config durability never
 [2]
 $ withy config nothing
 ! error: show nothing: no setting "nothing"
-! hint: the settings are author, color, durability, key-format, max-branches, max-operations, max-transaction-bytes, max-transactions, pager, transaction-time, value-format, wait, store, merge-driver:PATTERN, merge-strategy:PATTERN
+! hint: the settings are author, color, durability, keep-tags, key-format, max-branches, max-operations, max-tags, max-transaction-bytes, max-transactions, pager, retention, transaction-time, undo-age, value-format, wait, store, merge-driver:PATTERN, merge-strategy:PATTERN
 [2]
 $ withy config colour blue
 ! error: change colour: no setting "colour"
-! hint: the settings are author, durability, max-branches, max-operations, max-transaction-bytes, max-transactions, transaction-time, merge-driver:PATTERN, merge-strategy:PATTERN
+! hint: the settings are author, durability, keep-tags, max-branches, max-operations, max-tags, max-transaction-bytes, max-transactions, retention, transaction-time, undo-age, merge-driver:PATTERN, merge-strategy:PATTERN
 [2]
 $ withy config color never
 ! error: change color: color is not kept in the store

@@ -11,6 +11,7 @@ mod conflicts;
 mod coord;
 mod errors;
 mod feed;
+mod gc;
 mod history;
 mod log;
 mod merge;

@@ -1,4 +1,4 @@
-//! OPS-7: retention and collection.
+//! OPS-7: retention, collection and purge.
 
 mod keeps;
 mod random;
@@ -8,3 +8,9 @@ fn is_long() -> bool {
     std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
 }
 mod purge;
+mod retention;
+
+/// Whether the long runs are asked for.
+fn long() -> bool {
+    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
+}

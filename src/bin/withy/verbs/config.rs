@@ -25,6 +25,10 @@ fits counts. The environment can give author, durability and the limits, and col
 value-format and wait, as WITHY_AUTHOR, WITHY_MAX_BRANCHES and so on. Ends with exit code 1 if a setting has no \
 value.
 
+What `withy gc` keeps: retention (rules such as `branch=main age=30d count=100`, `prefix=tmp/ count=1` or \
+`forever`, with `;` between them), undo-age (such as 30d), max-tags (the oldest over this go) and keep-tags \
+(so many of the newest never go); only the store gives these.
+
 Examples:
   withy config --list                 all settings, and where they come from
   withy config author
@@ -32,6 +36,7 @@ Examples:
   withy config durability buffered
   withy config --unset durability
   withy config max-operations 10000
+  withy config retention 'age=30d count=100'
   withy config 'merge-driver:notes/*.txt' text
   withy config merge-strategy:cache/ theirs
   withy config merge-strategy: manual")]

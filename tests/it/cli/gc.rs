@@ -1,0 +1,64 @@
+//! `gc` and `purge`.
+
+use super::Shell;
+
+#[test]
+fn ops_7_gc_says_what_it_has_removed() {
+    Shell::new().session(
+        r#"
+$ for n in 1 2 3 4; do withy -q put n $n; done && withy -q tag two seq:2
+$ withy gc
+nothing to remove
+$ withy config retention count=1
+$ withy config undo-age 0s
+$ withy config retention
+count=1
+$ withy gc --rate 1000000 --no-compact
+removed 4 rows, 345 B: 2 commits, 1 operation
+$ withy gc --json
+{"examined":0,"rows":0,"bytes":0,"commits":0,"lines":0,"operations":0,"values":0,"resumed":false,"postponed":false}
+$ withy --rev two get n
+2
+$ withy --rev seq:3 get n
+! error: read seq:3: commit 3 is no longer kept
+$ withy gc --quiet
+$ withy gc --rate 0
+! error: invalid value '0' for '--rate <BYTES>': 0 is not in 1..18446744073709551615
+!
+! For more information, try '--help'.
+[2]
+$ withy config retention sometimes
+! error: set retention: "sometimes" is no retention rule: "sometimes" has no place in it
+! hint: a rule is such as `branch=main age=30d count=100` or `prefix=tmp/ count=1`
+[2]
+$ withy config max-tags 0 && withy gc && withy tag
+removed 2 rows, 200 B: 1 commit
+"#,
+    );
+}
+
+#[test]
+fn ops_7_purge_asks_first_and_keeps_a_record() {
+    Shell::new().session(
+        r#"
+$ withy -q put card/7 4929-1111 && withy -q put card/8 4929-2222 && withy -q put card/7 4929-3333 && withy -q branch topic
+$ withy purge --prefix card/
+! error: purge prefix card/: this removes values from all of history, and cannot be undone
+! hint: add --yes to do it
+[2]
+$ withy purge card/7 --yes --reason 'it leaked'
+purged card/7: 2 versions; deleted by seq:4, seq:5
+$ withy scan
+card/8	4929-2222
+$ withy history card/7
+$ grep -rla 4929-1111 .withy
+[1]
+$ withy purge --prefix card/ --yes --json
+{"number":2,"time":"TIME","author":"ada","reason":"","from":"card/","to":"card0","upto":7,"commits":[6,7],"versions":1,"values":0,"done":true}
+$ withy purge --list
+1 TIME ada card/7: 2 versions: it leaked
+2 TIME ada prefix card/: 1 version
+$ withy log -n 1
+"#,
+    );
+}
