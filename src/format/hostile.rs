@@ -21,8 +21,9 @@ use super::prepared::{
     part_key, part_of, parts_prefix,
 };
 use super::refs::{
-    At, BranchRecord, IdsRecord, ImportRecord, IndexRecord, LayerRecord, LineRecord, OpAt, OpKind,
-    OperationRecord, RefEdit, RefName, RefState, StoreRecord, TagRecord,
+    At, BranchRecord, CollectRecord, GoneRecord, IdsRecord, ImportRecord, IndexRecord, LayerRecord,
+    LineRecord, OpAt, OpKind, OperationRecord, PurgeRecord, RefEdit, RefName, RefState,
+    StoreRecord, TagRecord,
 };
 use super::row::{Cell, read_head, read_history};
 use super::{keys, record};
@@ -125,6 +126,9 @@ fn cases() -> Vec<Case> {
     let ids = IdsRecord { ids: vec![(u64::MAX, 300); 3] };
     let store = StoreRecord { id: [7; 16], created: 1_000, blob_threshold: 16_384 };
     let import = ImportRecord { first_line: 7, first_seq: 300 };
+    let floors = vec![(Vec::new(), 300), (b"a".to_vec(), 7)];
+    let gone = GoneRecord { floors, kept: vec![2, 299], top: Some(400), dead: false };
+    let collect = CollectRecord { phase: 3, at: b"at".to_vec() };
     let blob = Cell::Blob { hash, len: 99 };
     let merge_details = || write_details(&head_of_merge(), &[settled()]).concat();
     let mut further = record::encode(&());
@@ -136,7 +140,7 @@ fn cases() -> Vec<Case> {
         }),
         case("head, blob", head(blob), |b| read_head(b).is_ok()),
         open_ended("head, value", head(Cell::Inline(b"value")), |b| read_head(b).is_ok()),
-        open_ended("head, purged value", head(Cell::Purged { hash }), |b| read_head(b).is_ok()),
+        case("head, purged value", head(Cell::Purged { hash }), |b| read_head(b).is_ok()),
         case("head, deletion", head(Cell::Deleted), |b| read_head(b).is_ok()),
         case("history, blob", history(blob), |b| read_history(b).is_ok()),
         open_ended("history, value", history(Cell::Inline(b"v")), |b| read_history(b).is_ok()),
@@ -171,6 +175,9 @@ fn cases() -> Vec<Case> {
         case("read layer", record::encode(&LayerRecord { line: 300 }), takes::<LayerRecord>),
         case("store", record::encode(&store), takes::<StoreRecord>),
         case("import", record::encode(&import), takes::<ImportRecord>),
+        case("what is gone", record::encode(&gone), takes::<GoneRecord>),
+        case("collection", record::encode(&collect), takes::<CollectRecord>),
+        case("purge", record::encode(&purge()), takes::<PurgeRecord>),
         case("text", record::encode(&"main".to_owned()), takes::<String>),
         case("number", record::encode(&300_u64), takes::<u64>),
         case("format", record::encode(&70_000_u32), takes::<u32>),
@@ -195,6 +202,21 @@ fn cases() -> Vec<Case> {
             keys::number_at(b, 9).is_ok()
         }),
     ]
+}
+
+fn purge() -> PurgeRecord {
+    PurgeRecord {
+        start: b"k".to_vec(),
+        end: Some(b"l".to_vec()),
+        upto: 300,
+        time: 1_000,
+        author: "ann".into(),
+        reason: "it leaked".into(),
+        commits: vec![299, 300],
+        versions: 2,
+        values: 1,
+        done: true,
+    }
 }
 
 #[test]

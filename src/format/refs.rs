@@ -315,6 +315,40 @@ mod tests {
     }
 
     #[test]
+    fn golden_rows_of_what_is_gone() {
+        let gone = GoneRecord {
+            floors: vec![(Vec::new(), 300), (b"a".to_vec(), 7)],
+            kept: vec![2, 299],
+            top: Some(400),
+            dead: false,
+        };
+        let want = b"\x01\x02\x00\xFB\x2C\x01\x01a\x07\x02\x02\xFB\x2B\x01\x01\xFB\x90\x01\x00";
+        assert_eq!(golden(&gone), want, "what is gone of a line");
+        let dead = GoneRecord { dead: true, ..GoneRecord::default() };
+        assert_eq!(golden(&dead), [1, 0, 0, 0, 1], "a line that is gone");
+        let collect = CollectRecord { phase: 3, at: b"at".to_vec() };
+        assert_eq!(golden(&collect), b"\x01\x03\x02at", "how far a collection has come");
+        assert_eq!(golden(&(300_u64, 2_u64)), [1, 0xFB, 44, 1, 2], "where operations start");
+        let purge = PurgeRecord {
+            start: b"k".to_vec(),
+            end: Some(b"l".to_vec()),
+            upto: 300,
+            time: 1_000,
+            author: "ann".into(),
+            reason: "r".into(),
+            commits: vec![299, 300],
+            versions: 2,
+            values: 0,
+            done: true,
+        };
+        let mut want = b"\x01\x01k\x01\x01l\xFB\x2C\x01\xFB\xD0\x07\x03ann\x01r".to_vec();
+        want.extend(b"\x02\xFB\x2B\x01\xFB\x2C\x01\x02\x00\x01");
+        assert_eq!(golden(&purge), want, "a purge");
+        assert_eq!((meta::PURGE, meta::COLLECT), (&b"purge"[..], &b"collect"[..]), "their names");
+        assert_eq!((meta::LOG_START, meta::OPS_START), (&b"log-start"[..], &b"ops-start"[..]));
+    }
+
+    #[test]
     fn golden_meta_rows() {
         assert_eq!(golden(&1_u32), [1, 1], "the format");
         let store = StoreRecord { id: [7; 16], created: 1_000, blob_threshold: 16_384 };

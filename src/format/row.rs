@@ -90,7 +90,15 @@ fn cell<'a>(tag: u8, mut cursor: Cursor<'a>) -> Result<Cell<'a>, Corrupt> {
             let hash = ValueHash::from_bytes(cursor.array("blob hash")?);
             Ok(Cell::Blob { hash, len: cursor.u64("blob length")? })
         }
-        PURGED => Ok(Cell::Purged { hash: ValueHash::from_bytes(cursor.array("purged hash")?) }),
+        PURGED => {
+            let hash = ValueHash::from_bytes(cursor.array("purged hash")?);
+            let rest = cursor.rest();
+            if rest.is_empty() {
+                Ok(Cell::Purged { hash })
+            } else {
+                Err(Corrupt { record: "row", at: 0, want: "end" })
+            }
+        }
         _ => Err(Corrupt { record: "row", at: 0, want: "tag" }),
     }
 }

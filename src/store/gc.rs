@@ -13,8 +13,9 @@ impl Store {
     /// `max-tags`. Reads and writes go on meanwhile.
     ///
     /// Every branch head, tag, fork, open merge, prepared transaction, cursor with a lease, and every view,
-    /// scan and transaction that is open stays exactly as it is; so does what can be undone within the
-    /// setting `undo-age`. A rev whose commit is gone is answered with
+    /// scan and transaction that is open stays exactly as it is; so does what branches and tags were before
+    /// and after operations on them within the setting `undo-age`. A commit can be undone if the one before
+    /// it is kept. A rev whose commit is gone is answered with
     /// [`HistoryGone`](crate::ErrorKind::HistoryGone).
     ///
     /// Cost: one pass over the rows of lines of which something is gone, over the log below what is gone,

@@ -14,13 +14,15 @@ $ withy config undo-age 0s
 $ withy config retention
 count=1
 $ withy gc --rate 1000000 --no-compact
-removed 4 rows, 345 B: 2 commits, 1 operation
+removed 4 rows, 501 B: 2 commits, 1 operation
 $ withy gc --json
-{"examined":0,"rows":0,"bytes":0,"commits":0,"lines":0,"operations":0,"values":0,"resumed":false,"postponed":false}
-$ withy --rev two get n
-2
-$ withy --rev seq:3 get n
-! error: read seq:3: commit 3 is no longer kept
+{"examined":5,"rows":0,"bytes":0,"commits":0,"lines":0,"operations":0,"values":0,"resumed":false,"postponed":false}
+$ withy get n --at two
+2%
+$ withy get n --at seq:3
+! error: read at seq:3: commit 3 is no longer kept
+! hint: history is kept from commit 4 on
+[5]
 $ withy gc --quiet
 $ withy gc --rate 0
 ! error: invalid value '0' for '--rate <BYTES>': 0 is not in 1..18446744073709551615
@@ -32,7 +34,7 @@ $ withy config retention sometimes
 ! hint: a rule is such as `branch=main age=30d count=100` or `prefix=tmp/ count=1`
 [2]
 $ withy config max-tags 0 && withy gc && withy tag
-removed 2 rows, 200 B: 1 commit
+removed 3 rows, 314 B: 1 commit, 1 operation
 "#,
     );
 }
@@ -51,6 +53,8 @@ purged card/7: 2 versions; deleted by seq:4, seq:5
 $ withy scan
 card/8	4929-2222
 $ withy history card/7
+! no key card/7 at main, nor before
+[1]
 $ grep -rla 4929-1111 .withy
 [1]
 $ withy purge --prefix card/ --yes --json
@@ -59,6 +63,12 @@ $ withy purge --list
 1 TIME ada card/7: 2 versions: it leaked
 2 TIME ada prefix card/: 1 version
 $ withy log -n 1
+commit ID seq:6 (@ -> main)
+Author: ada
+Date:   TIME
+
+    purge
+
 "#,
     );
 }

@@ -7,6 +7,7 @@ mod random;
 fn is_long() -> bool {
     std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
 }
+mod memory;
 mod purge;
 mod retention;
 

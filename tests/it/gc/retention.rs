@@ -345,7 +345,7 @@ fn settle(scratch: &Scratch, world: &mut World, held: Vec<Held<'_>>, seed: u64) 
 fn fresh_copy(rows: &Rows) -> u64 {
     let store = Scratch::new();
     let pairs = rows.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
-    load(&store, "copy", pairs, LoadOptions::default()).expect("it is loaded");
+    load(&store, "main", pairs, LoadOptions::default()).expect("it is loaded");
     store.gc(GcOptions::default()).expect("a collection");
     store.sync().expect("on disk");
     bytes_of(&store.path())
@@ -403,14 +403,19 @@ fn ops_7_work_under_way_keeps_what_it_needs() {
 }
 
 #[test]
-fn ops_7_what_can_be_undone_stays_for_the_undo_age() {
+fn ops_7_a_commit_can_be_undone_if_the_one_before_it_is_kept() {
     let store = Scratch::new();
-    set(&store, Setting::Retention, "count=1");
+    set(&store, Setting::Retention, "count=2");
     let main = store.main().expect("main");
     for n in 0..5 {
         main.put("n", n.to_string()).expect("it is put");
     }
     store.gc(GcOptions::default()).expect("a collection");
-    store.undo().expect("the newest commit was made just now");
+    store.undo().expect("the commit before is kept");
     assert_eq!(main.get(b"n").expect("a get").as_deref(), Some(&b"3"[..]), "it is taken back");
+    let refused = store.undo().err().map(|e| e.kind());
+    assert_eq!(refused, Some(ErrorKind::HistoryGone), "there is nothing to go back to");
+    assert_eq!(main.get(b"n").expect("a get").as_deref(), Some(&b"3"[..]), "nothing has changed");
+    store.redo().expect("what was undone within the undo age");
+    assert_eq!(main.get(b"n").expect("a get").as_deref(), Some(&b"4"[..]), "it is there again");
 }
