@@ -22,7 +22,7 @@ $ withy get n --at two
 $ withy get n --at seq:3
 ! error: read at seq:3: commit 3 is no longer kept
 ! hint: history is kept from commit 4 on
-[5]
+[2]
 $ withy gc --quiet
 $ withy gc --rate 0
 ! error: invalid value '0' for '--rate <BYTES>': 0 is not in 1..18446744073709551615
