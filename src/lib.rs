@@ -106,13 +106,13 @@ pub use locks::{
     LockSession, LockStats,
 };
 pub use maintain::gc::{GcOptions, GcReport, Retention, RetentionRule};
+pub use maintain::purge::{PurgeOptions, PurgeReport};
 pub use maintain::{
     BackupFault, BackupInfo, BackupOptions, BackupReport, BackupWritten, Backups, CheckpointInfo,
     CheckpointOptions, PruneOptions, Pruned, RestoreOptions, Restored, VerifyBackupOptions,
 };
 pub use maintain::{Check, Finding, VerifyOptions, VerifyReport};
 pub use maintain::{Checkup, CheckupOptions, Damage, RecoveryReport, SalvageReport, TornEnd};
-pub use maintain::purge::{PurgeOptions, PurgeReport};
 pub use merge::{
     Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,
     MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome, MergePlan,

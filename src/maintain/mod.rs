@@ -6,9 +6,9 @@ mod doctor;
 pub(crate) mod gc;
 mod overlay;
 mod pace;
+pub(crate) mod purge;
 mod verify;
 mod work;
-pub(crate) mod purge;
 
 pub use backup::{
     BackupFault, BackupInfo, BackupOptions, BackupReport, BackupWritten, Backups, PruneOptions,

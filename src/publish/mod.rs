@@ -45,7 +45,7 @@ pub(crate) use prepared::{
 pub(crate) use reads::ReadSet;
 pub(crate) use request::{Attached, Locked, Part, Request, Seen};
 
-use crate::clock::{Clock, Deadline, Timestamp};
+use crate::clock::{Clock, Deadline};
 use crate::engine::{Engine, GroupSync, WriteSet};
 use crate::error::Result;
 use crate::format::keys;
@@ -173,11 +173,6 @@ impl Publisher {
     /// Who does what names nobody.
     pub(crate) fn author(&self) -> &str {
         &self.settings.author
-    }
-
-    /// The time now, by the store's clock.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 
     /// A RocksDB transaction, to track what is written.

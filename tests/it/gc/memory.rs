@@ -6,7 +6,7 @@ use std::process::Command;
 
 use withy::{Batch, Clock, CommitOptions, Durability, GcOptions, Setting, Store, SystemClock};
 
-use super::long;
+use super::is_long;
 
 const STORE: &str = "WITHY_TEST_GC_MEMORY";
 const ROWS: &str = "WITHY_TEST_GC_ROWS";
@@ -62,7 +62,7 @@ fn worker() {
 #[test]
 fn ops_7_a_collection_takes_little_memory_whatever_the_rows() {
     let dir = tempfile::tempdir().expect("a scratch directory can be made");
-    let rows = if long() { 10_000_000 } else { 200_000 };
+    let rows = if is_long() { 10_000_000 } else { 200_000 };
     let output = Command::new(std::env::current_exe().expect("this program has a path"))
         .args(["--exact", "gc::memory::worker", "--nocapture", "--test-threads=1"])
         .env(STORE, dir.path().join("store"))

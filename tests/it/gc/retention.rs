@@ -15,7 +15,7 @@ use withy::{
     KeyRange, LogOptions, MergeOptions, Read, Seq, Setting, Store, TagOptions, Txn, View,
 };
 
-use super::long;
+use super::is_long;
 use crate::support::{Scratch, must_branch, must_scan};
 
 const KEYS: u64 = 1_000;
@@ -353,7 +353,7 @@ fn fresh_copy(rows: &Rows) -> u64 {
 
 #[test]
 fn ops_7_what_is_pinned_stays_what_it_was_and_all_else_goes() {
-    for seed in 0..if long() { 20 } else { 1 } {
+    for seed in 0..if is_long() { 20 } else { 1 } {
         run(seed);
     }
 }
