@@ -14,7 +14,7 @@ use crate::support::{Scratch, must_branch, must_delete, must_put, must_write};
 fn collected() -> Scratch {
     let mut store = Scratch::new();
     store.set_config(Setting::UndoAge, Some("0s")).expect("a setting");
-    store.set_config(Setting::Retention, Some("count=3")).expect("a setting");
+    store.set_config(Setting::Retention, Some("branch=main count=3; count=1")).expect("a setting");
     let main = store.main().expect("main");
     must_write(&main, "first", &[("n", Some("n1")), ("old", Some("old")), ("gone", Some("gone"))]);
     for n in 2..=6 {
