@@ -53,7 +53,8 @@ fn worker() {
     let done = store.gc(GcOptions::default().compact(false)).expect("a collection");
     let took = u64::try_from(SystemClock.now().as_millis() - begun).unwrap_or(0).max(1);
     let grown = status("VmHWM").saturating_sub(before);
-    assert!(done.rows >= rows, "every version that was replaced is gone: {done:?}");
+    // What the oldest kept commit replaced stays.
+    assert!(done.rows + PER_COMMIT >= rows, "every version that was replaced is gone: {done:?}");
     println!("\ngrown {grown} KiB, {} rows a second", done.examined * 1_000 / took);
     assert!(grown < 64 << 10, "{grown} KiB more for {rows} rows");
     std::process::exit(0);
