@@ -301,6 +301,8 @@ impl Publisher {
         writer.last_op = OpId { seq: writer.latest, step: 0 };
         if ready.merges {
             self.graph.merged(ready.head.place.line);
+            // A collection that is being planned must not miss what the merge leads to.
+            self.refs.moved([]);
         }
         self.graph.wrote(ready.head, ready.log_bytes);
     }

@@ -35,11 +35,8 @@ impl Refs {
     ///
     /// `None` also if it is no longer kept.
     pub(crate) fn operation(&self, id: OpId) -> Result<Option<Entry>> {
-        if let Some(row) = self.engine.get(Family::Meta, meta::OPS_START)? {
-            let (seq, step) = record::decode("start of the operation log", &row)?;
-            if id <= (OpId { seq: Seq::new(seq), step }) {
-                return Ok(None);
-            }
+        if self.gone()?.is_some_and(|gone| id <= gone) {
+            return Ok(None);
         }
         if id.step == 0 {
             let row = self.engine.get(Family::Log, &keys::log(id.seq, 0))?;
@@ -53,13 +50,22 @@ impl Refs {
             .transpose()?)
     }
 
-    /// The newest operation at or before a commit: the last entry after it, or the commit itself.
+    /// The newest operation that is no longer kept.
+    fn gone(&self) -> Result<Option<OpId>> {
+        let Some(row) = self.engine.get(Family::Meta, meta::OPS_START)? else { return Ok(None) };
+        let (seq, step) = record::decode("start of the operation log", &row)?;
+        Ok(Some(OpId { seq: Seq::new(seq), step }))
+    }
+
+    /// The newest operation at or before a commit: the last entry after it, or the commit itself. One
+    /// that is no longer kept counts, so that its id is not given again.
     pub(crate) fn last_operation(&self, seq: Seq) -> Result<OpId> {
         let prefix = &keys::operation(OpId { seq, step: 0 })[..9];
-        Ok(match self.engine.last_with_prefix(Family::Refs, prefix)? {
+        let found = match self.engine.last_with_prefix(Family::Refs, prefix)? {
             Some((key, _)) => OpId { seq, step: keys::number_at(&key, 9)? },
             None => OpId { seq, step: 0 },
-        })
+        };
+        Ok(self.gone()?.filter(|gone| gone.seq == seq).map_or(found, |gone| gone.max(found)))
     }
 
     /// The operation before this one; `None` before the first.

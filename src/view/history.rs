@@ -128,7 +128,8 @@ impl History {
         let find = || {
             let rows = graph.header(place.seq)?.rows;
             let layers = layers_at(graph, place, rows)?;
-            Ok((Reader { place, layers, since: None }, ()))
+            // Its values are read as they are asked for: until then nothing may go.
+            Ok((Reader { place, layers, since: Some(Seq::ROOT) }, ()))
         };
         let (keep, ()) = graph.keep(find)?;
         if let Some(gone) = graph.gone(place.line) {

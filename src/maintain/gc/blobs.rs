@@ -14,7 +14,7 @@ use crate::id::{Seq, ValueHash};
 /// Bits of the bitmap: 16 MiB.
 const BITS: u64 = 1 << 27;
 /// So many values are removed at a time.
-const GROUP: usize = 256;
+const GROUP: usize = 4096;
 
 /// Hashes that were seen; it may say yes to others, never no to one of them.
 struct Seen {

@@ -99,6 +99,8 @@ pub(crate) fn collect<'a>(
         let left: CollectRecord = record::decode("collection under way", &row)?;
         drop(row);
         run.report.resumed = true;
+        // From which families it has removed anything is not known any more.
+        run.touched.extend(Family::ALL);
         run.remove_gone(Some(&left))?;
     }
     let age = i64::try_from(policy.undo_age_ms).unwrap_or(i64::MAX);
@@ -108,6 +110,7 @@ pub(crate) fn collect<'a>(
     run.plan(&policy.retention, now)?;
     run.remove_gone(None)?;
     run.reclaim()?;
+    run.finish()?;
     Ok(run.report)
 }
 
@@ -197,8 +200,7 @@ impl<'a> Collector<'a> {
         }
         self.dead_lines(&dead)?;
         self.options.meter.stage("large values", None, None)?;
-        self.blobs()?;
-        self.finish()
+        self.blobs()
     }
 
     /// Lines that are gone whole.

@@ -72,6 +72,12 @@ impl Planner<'_> {
         let old = self.graph.gone(line).map(|gone| (*gone).clone()).unwrap_or_default();
         let last = self.graph.on_line(line, Seq::MAX)?.unwrap_or(Seq::ROOT);
         let (run, others) = join(&need.runs);
+        let in_part: Vec<Seq> = read
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|seq| old.has(*seq) && !old.holds(*seq))
+            .collect();
         let mut prefixes: BTreeSet<&[u8]> = self.prefixes.iter().map(Vec::as_slice).collect();
         prefixes.extend(old.record().floors.iter().map(|(prefix, _)| prefix.as_slice()));
         let mut floors = Vec::new();
@@ -82,6 +88,12 @@ impl Planner<'_> {
             let wanted = since.map_or(wanted, |since| wanted.min(since));
             // What the line was at that moment is what it was until its next commit.
             let floor = self.graph.on_line(line, wanted)?.unwrap_or(Seq::ROOT);
+            // What an open view of a part can still read stays for it.
+            let seen = in_part.iter().filter(|seq| old.floor(prefix) <= **seq).min();
+            let floor = match seen {
+                Some(seq) => floor.min(self.graph.on_line(line, *seq)?.unwrap_or(Seq::ROOT)),
+                None => floor,
+            };
             // What is gone does not come back.
             floors.push((prefix.to_vec(), floor.max(old.floor(prefix)).get()));
         }
@@ -89,6 +101,11 @@ impl Planner<'_> {
         let top = match since {
             Some(_) => old.record().top,
             None => (run.top < last).then_some(run.top.get()),
+        };
+        // What was above an earlier top is gone, but for what is kept of it.
+        let top = match (top, old.record().top) {
+            (Some(new), Some(old)) => Some(new.min(old)),
+            (new, old) => new.or(old),
         };
         let highest = Seq::new(floors.iter().map(|floor| floor.1).max().unwrap_or(0));
         let mut kept: BTreeSet<Seq> =

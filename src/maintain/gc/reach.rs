@@ -113,6 +113,10 @@ impl<'g> Reach<'g> {
             }
             self.merges(line, run.lowest(), run.top, |reach, _, from| {
                 reach.add(from.line, from.seq, &run.floors);
+                if from.seq < run.lowest() {
+                    // What a kept commit has merged is where the next merge starts from.
+                    reach.keep(from);
+                }
                 Ok(())
             })?;
         }

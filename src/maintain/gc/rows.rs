@@ -11,18 +11,24 @@ use crate::id::{LineId, Seq};
 /// So many deletions are removed at a time.
 const DELETIONS: usize = 1024;
 
-/// A row of family `history` of one key.
-struct Old {
-    stored: Vec<u8>,
-    row: Vec<u8>,
-    seq: Seq,
+/// So many deletions at the end of a key's history are looked at together.
+const TRAILING: usize = 1024;
+
+/// The old versions of one key, as they come by, newest first.
+#[derive(Default)]
+struct OfKey {
+    key: Vec<u8>,
+    /// The commit that replaced the version that comes next.
+    next: Option<Seq>,
+    /// Deletions that are kept, and behind which nothing that is no deletion has come yet.
+    trailing: Vec<Vec<u8>>,
+    is_open: bool,
 }
 
 impl Collector<'_> {
     /// Removes versions that are not needed from `history`, line by line, key by key.
     pub(super) fn old_versions(&mut self, from: &[u8]) -> Result<()> {
-        let lines = self.living_lines();
-        for (line, gone) in lines {
+        for (line, gone) in self.living_lines() {
             let prefix = keys::line_prefix(line);
             let end = keys::line_prefix(line.next());
             let start = if from > prefix.as_slice() { from.to_vec() } else { prefix.to_vec() };
@@ -30,69 +36,59 @@ impl Collector<'_> {
                 continue;
             }
             let engine = self.engine();
+            let bare = self.graph().line(line)?.layers.is_empty();
             let mut rows = engine.iter_once(Family::History, &start, Some(&end));
             rows.seek_to_first();
-            let (mut key, mut versions): (Vec<u8>, Vec<Old>) = (Vec::new(), Vec::new());
+            let mut of = OfKey::default();
             while let Some((stored, row)) = rows.current()? {
-                let (mut of, seq) = keys::history_parts(stored)?;
-                of.drain(..8);
-                if of != key && !versions.is_empty() {
-                    self.of_key(line, &gone, &key, &mut versions)?;
+                let (mut key, seq) = keys::history_parts(stored)?;
+                key.drain(..8);
+                if !of.is_open || key != of.key {
+                    self.end_key(&mut of)?;
+                    of = self.begin_key(line, key)?;
                 }
-                key = of;
                 let seq = self.graph().birth(line, seq)?;
-                versions.push(Old { stored: stored.to_vec(), row: row.to_vec(), seq });
+                let is_deletion = matches!(read_history(row)?, Cell::Deleted);
+                if !gone.needs(&of.key, seq, of.next) {
+                    self.delete(Family::History, stored, row.len());
+                } else if bare && is_deletion && seq < gone.floor(&of.key) {
+                    of.trailing.push(stored.to_vec());
+                    if of.trailing.len() > TRAILING {
+                        of.trailing.clear();
+                    }
+                } else {
+                    of.trailing.clear();
+                }
+                of.next = Some(seq);
                 self.examined(row.len())?;
+                // A run that goes on in the middle of a key reads it from its beginning again.
+                self.flush_if_full(Phase::Versions, &keys::history_prefix(line, &of.key))?;
                 rows.next();
             }
-            if !versions.is_empty() {
-                self.of_key(line, &gone, &key, &mut versions)?;
-            }
+            self.end_key(&mut of)?;
             self.flush(Phase::Versions, &end)?;
         }
         Ok(())
     }
 
-    /// The old versions of one key, newest first.
-    fn of_key(
-        &mut self,
-        line: LineId,
-        gone: &Gone,
-        key: &[u8],
-        versions: &mut Vec<Old>,
-    ) -> Result<()> {
-        let engine = self.engine();
-        let mut next = match engine.get(Family::Head, &keys::head(line, key))? {
+    fn begin_key(&self, line: LineId, key: Vec<u8>) -> Result<OfKey> {
+        let next = match self.engine().get(Family::Head, &keys::head(line, &key))? {
             Some(row) => Some(self.graph().birth(line, read_head(&row)?.0)?),
             None => None,
         };
-        let mut keep = vec![false; versions.len()];
-        for (keep, version) in keep.iter_mut().zip(versions.iter()) {
-            *keep = gone.needs(key, version.seq, next);
-            next = Some(version.seq);
-        }
-        // Where nothing is below, a deletion with nothing older says nothing.
-        if self.graph().line(line)?.layers.is_empty() {
-            while let Some(last) = keep.iter().rposition(|keep| *keep) {
-                let version = &versions[last];
-                let is_deletion = matches!(read_history(&version.row)?, Cell::Deleted);
-                if !is_deletion || version.seq >= gone.floor(key) {
-                    break;
-                }
-                keep[last] = false;
-            }
-        }
-        let last = versions.last().map(|version| version.stored.clone()).unwrap_or_default();
-        for (keep, version) in keep.into_iter().zip(versions.drain(..)) {
-            if !keep {
-                self.delete(Family::History, &version.stored, version.row.len());
-            }
-        }
-        self.flush_if_full(Phase::Versions, &last)
+        Ok(OfKey { key, next, trailing: Vec::new(), is_open: true })
     }
 
-    /// Puts rows of family `head` back that are above what is needed of their line, and removes
-    /// deletions that hide nothing.
+    /// Where nothing is below, a deletion with nothing older says nothing.
+    fn end_key(&mut self, of: &mut OfKey) -> Result<()> {
+        for stored in std::mem::take(&mut of.trailing) {
+            self.delete(Family::History, &stored, 0);
+        }
+        Ok(())
+    }
+
+    /// Empties rows of family `head` that are above what is needed of their line, and removes deletions
+    /// that hide nothing.
     pub(super) fn newest_versions(&mut self, from: &[u8]) -> Result<()> {
         for (line, gone) in self.living_lines() {
             let bare = self.graph().line(line)?.layers.is_empty();
@@ -118,7 +114,7 @@ impl Collector<'_> {
                 };
                 let hides = bare && matches!(cell, Cell::Deleted) && !above;
                 if above {
-                    self.put_back(line, &gone, key)?;
+                    self.empty(line, &gone, key)?;
                 } else if hides && self.graph().birth(line, seq)? < gone.floor(key) {
                     self.drop_deletion(line, key)?;
                 }
@@ -132,38 +128,27 @@ impl Collector<'_> {
         Ok(())
     }
 
-    /// Gives a key of a line that nobody writes to any more the newest version that is needed.
-    fn put_back(&mut self, line: LineId, gone: &Gone, key: &[u8]) -> Result<()> {
-        let engine = self.engine();
-        let prefix = keys::history_prefix(line, key);
-        let mut rows = engine.iter_prefix(Family::History, &prefix);
-        rows.seek_to_first();
-        let mut above = Vec::new();
-        let mut found = None;
-        while let Some((stored, row)) = rows.current()? {
-            let seq = self.graph().birth(line, keys::history_seq(stored)?)?;
-            if gone.record().top.is_none_or(|top| seq.get() <= top)
-                || gone.record().kept.binary_search(&seq.get()).is_ok()
-            {
-                found = Some((stored.to_vec(), keys::history_seq(stored)?, row.to_vec()));
-                break;
-            }
-            above.push(stored.to_vec());
-            rows.next();
+    /// Lets the newest version of a key go that is above all that is needed of its line. Older ones stay
+    /// in `history`, where readers that have seen this row look for them.
+    fn empty(&mut self, line: LineId, gone: &Gone, key: &[u8]) -> Result<()> {
+        // A commit above the top may be kept: then its versions stay.
+        if gone.record().kept.last().is_some_and(|last| Some(*last) > gone.record().top) {
+            return Ok(());
         }
-        // A commit above the top may be kept: then its versions stay where they are.
-        if gone.record().kept.last().is_none_or(|last| Some(*last) <= gone.record().top) {
-            let head = keys::head(line, key);
-            above.iter().for_each(|stored| self.delete(Family::History, stored, 0));
-            match found {
-                Some((stored, seq, row)) => {
-                    let mut moved = Vec::new();
-                    read_history(&row)?.write_head(seq, &mut moved);
-                    self.put(Family::Head, &head, &moved);
-                    self.delete(Family::History, &stored, 0);
-                }
-                None => self.delete(Family::Head, &head, 0),
-            }
+        let engine = self.engine();
+        let head = keys::head(line, key);
+        let Some(row) = engine.get(Family::Head, &head)? else { return Ok(()) };
+        let (seq, cell) = read_head(&row)?;
+        let mut rows = engine.iter_prefix(Family::History, &keys::history_prefix(line, key));
+        rows.seek_to_first();
+        if rows.current()?.is_none() {
+            self.delete(Family::Head, &head, row.len());
+        } else if cell.is_present() {
+            let mut emptied = Vec::new();
+            Cell::Deleted.write_head(seq, &mut emptied);
+            self.put(Family::Head, &head, &emptied);
+            self.touched.insert(Family::Head);
+            self.removed(0, row.len() - emptied.len());
         }
         Ok(())
     }
