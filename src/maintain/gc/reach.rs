@@ -35,6 +35,11 @@ impl Run {
         self.floors.iter().copied().min().unwrap_or(Seq::ROOT)
     }
 
+    /// From here on commits are needed whole.
+    fn highest(&self) -> Seq {
+        self.floors.iter().copied().max().unwrap_or(Seq::ROOT)
+    }
+
     fn covers(&self, other: &Self) -> bool {
         self.top >= other.top && self.floors.iter().zip(&other.floors).all(|(a, b)| a <= b)
     }
@@ -113,7 +118,7 @@ impl<'g> Reach<'g> {
             }
             self.merges(line, run.lowest(), run.top, |reach, _, from| {
                 reach.add(from.line, from.seq, &run.floors);
-                if from.seq < run.lowest() {
+                if from.seq < run.highest() {
                     // What a kept commit has merged is where the next merge starts from.
                     reach.keep(from);
                 }
@@ -149,30 +154,37 @@ impl<'g> Reach<'g> {
         Ok(())
     }
 
-    /// Keeps what was merged last from one reachable line into another, though the merge itself is gone:
-    /// it is where their next merge starts from. Whether anything was added.
+    /// Keeps what was merged from one reachable line into another, though the merge itself is gone, if
+    /// it is the last merge as of a commit that is kept: it is where a next merge may start from.
+    /// Whether anything was added.
     fn add_last_merges(&mut self) -> Result<bool> {
-        let lines: Vec<(LineId, Vec<Run>)> =
-            self.needs.iter().map(|(line, need)| (*line, need.runs.clone())).collect();
+        let lines: Vec<(LineId, Need)> =
+            self.needs.iter().map(|(line, need)| (*line, need.clone())).collect();
         let mut changed = false;
-        for (line, runs) in lines {
-            let whole = |seq: Seq| runs.iter().any(|run| run.lowest() <= seq && seq <= run.top);
-            let mut last: BTreeMap<LineId, Seq> = BTreeMap::new();
+        for (line, need) in lines {
+            let whole =
+                |seq: Seq| need.runs.iter().any(|run| run.lowest() <= seq && seq <= run.top);
+            let mut stands = need.kept;
+            stands.extend(need.runs.iter().flat_map(|run| [run.lowest(), run.top]));
+            // What was merged last from each line, and not looked at yet.
+            let mut last: BTreeMap<LineId, (Seq, Place)> = BTreeMap::new();
+            let mut found = Vec::new();
             self.merges(line, Seq::ROOT, Seq::MAX, |_, seq, from| {
+                let before = last.remove(&from.line);
+                found.extend(before.filter(|(at, _)| stands.range(*at..seq).next().is_some()));
                 if !whole(seq) {
-                    let known = last.entry(from.line).or_insert(from.seq);
-                    *known = from.seq.max(*known);
+                    last.insert(from.line, (seq, from));
                 }
                 Ok(())
             })?;
-            for (line, seq) in last {
-                let place = Place { line, seq };
-                let Some(known) = self.needs.get(&line) else { continue };
-                if known.kept.contains(&seq) || !self.is_whole(place) {
+            found.extend(last.into_values().filter(|(at, _)| stands.range(*at..).next().is_some()));
+            for (_, place) in found {
+                let Some(known) = self.needs.get(&place.line) else { continue };
+                if known.kept.contains(&place.seq) || !self.is_whole(place) {
                     continue;
                 }
                 let floors = known.runs.first().map_or(0, |run| run.floors.len());
-                self.add(line, seq, &vec![Seq::MAX; floors]);
+                self.add(place.line, place.seq, &vec![Seq::MAX; floors]);
                 self.keep(place);
                 changed = true;
             }
