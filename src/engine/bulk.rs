@@ -26,7 +26,8 @@ impl Engine {
     }
 
     /// Takes sorted files in, all or none; they are moved, not copied. The caller holds the commit
-    /// lock, and the rows are on a line that nobody reads yet.
+    /// lock, and [`between_captures`](Self::between_captures) until the commit is written; the rows are on a
+    /// line that nobody reads yet.
     pub(crate) fn ingest(&self, family: Family, paths: Vec<PathBuf>) -> Result<()> {
         let db = self.writable()?;
         let cf = db.cf_handle(family.name()).expect("every family is opened");

@@ -4,10 +4,15 @@
 //! store that is open for writing RocksDB makes the copy. It cannot in one that is open for reading: it
 //! would leave out the write-ahead log without a word. There the files are linked here, and the copy
 //! counts only if the manifest stood still meanwhile.
+//!
+//! Rows of a bulk load are named by the manifest, its commit is in the log. So the end of the log in a copy
+//! must be older than the end of the manifest, or the load must not be between the two: else the copy had
+//! a commit without its rows.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
 
 use rocksdb::checkpoint::Checkpoint;
 
@@ -33,6 +38,8 @@ impl Engine {
     pub(crate) fn capture(&self, dir: &Path) -> Result<()> {
         match &self.db {
             Db::Write(db) => {
+                // It looks at the manifest first and at the logs later.
+                let _no_load = self.between_captures();
                 // RocksDB takes this limit, but flushes at 0 and never else.
                 let limit = if log_size(&self.path)? < FLUSH_FROM { u64::MAX } else { 0 };
                 Checkpoint::new(db)
@@ -41,6 +48,12 @@ impl Engine {
             }
             Db::Read(_) => beside_writer(&self.path, dir),
         }
+    }
+
+    /// Keeps this process from copying the database: held from the first file that is taken in until the
+    /// commit that needs it is written.
+    pub(crate) fn between_captures(&self) -> MutexGuard<'_, ()> {
+        self.capturing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,16 +67,19 @@ fn log_size(dir: &Path) -> Result<u64> {
 /// Copies the files of a database that another process may be writing to.
 ///
 /// Files that a manifest needs are removed only after a newer manifest was written. So if name and
-/// length of the manifest are the same before and after the linking, everything it needs was there.
+/// length of the manifest are the same before and after the linking, everything it needs was there. The
+/// ends of the logs are looked at in between: what they need was in the manifest by then.
 fn beside_writer(from: &Path, dir: &Path) -> Result<()> {
     for attempt in 0..MAX_OPENS {
         let _ = fs::remove_dir_all(dir);
         fs::create_dir(dir).map_err(|e| refused("cannot make", dir, e))?;
         if let Some((current, length)) = version(from)
             && link_all(from, dir)?
-            && version(from).as_ref() == Some(&(current.clone(), length))
         {
-            return settle(dir, &current, length);
+            let logs = log_ends(dir)?;
+            if version(from).as_ref() == Some(&(current.clone(), length)) {
+                return settle(dir, (&current, length), &logs);
+            }
         }
         std::thread::sleep(std::time::Duration::from_millis(attempt.min(10)));
     }
@@ -93,12 +109,24 @@ fn link_all(from: &Path, dir: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Cuts the copy loose from files that the writer goes on writing, and puts it on disk.
-fn settle(dir: &Path, current: &str, length: u64) -> Result<()> {
+/// Names and lengths of the logs at this moment.
+fn log_ends(dir: &Path) -> Result<Vec<(String, u64)>> {
+    let logs = names(dir)?.into_iter().filter(|name| FileKind::of(name) == Some(FileKind::Log));
     // In the order of their names: a log has all its bytes before the next one has any.
+    logs.map(|name| {
+        let path = dir.join(&name);
+        let meta = fs::metadata(&path).map_err(|e| refused("cannot read", &path, e))?;
+        Ok((name, meta.len()))
+    })
+    .collect()
+}
+
+/// Cuts the copy loose from files that the writer goes on writing, and puts it on disk.
+fn settle(dir: &Path, (current, length): (&str, u64), logs: &[(String, u64)]) -> Result<()> {
     for name in names(dir)? {
+        let end = || logs.iter().find(|(log, _)| *log == name).map_or(0, |(_, end)| *end);
         let upto = match FileKind::of(&name) {
-            Some(FileKind::Log) => u64::MAX,
+            Some(FileKind::Log) => end(),
             Some(FileKind::Manifest) if current.trim_end() == name => length,
             Some(FileKind::Manifest) => {
                 files::remove(&dir.join(&name))?;

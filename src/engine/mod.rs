@@ -22,6 +22,7 @@ mod whole;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rocksdb::{
@@ -96,6 +97,8 @@ pub(crate) struct Engine {
     watermark: Option<Watermark>,
     report: LogReport,
     files: rocksdb::Options,
+    /// Held while the database is copied, and while a bulk load is in the manifest but not in the log.
+    capturing: Mutex<()>,
     // Dropped last: another process may open the store only once the database is closed.
     _owner: Option<Owner>,
 }
@@ -150,6 +153,7 @@ impl Engine {
             watermark,
             report,
             files: options.family(Family::Head),
+            capturing: Mutex::new(()),
             _owner: owner,
         })
     }

@@ -351,11 +351,13 @@ impl ImportSession<'_> {
         let engine = Arc::clone(publisher.engine());
         // What is taken in is on disk at once, so the marker that would remove it must be there first.
         engine.sync()?;
+        let between = engine.between_captures();
         engine.ingest(Family::Head, loaded.head_files)?;
         engine.ingest(Family::Log, loaded.log_files)?;
         let row = write_first(&header, &[]);
         engine.put(&mut set, Family::Log, &keys::log(seq, 0), &row);
         engine.write(set)?;
+        drop(between);
         let fingerprint = header.content();
         let (keys, rows) = (loaded.keys, loaded.rows);
         let head = Head { place: Place { line, seq }, id, fingerprint, keys, rows };

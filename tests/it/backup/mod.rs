@@ -1,5 +1,6 @@
 //! OPS-5: copies of a store that is in use.
 
+mod bulk;
 mod checkpoint;
 mod damage;
 mod disk;
