@@ -63,23 +63,29 @@ pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogR
 ///
 /// A write-ahead log may be flushed and removed between the reading of the manifest and of the log, or a
 /// file be deleted before it is opened. Only an open during which the manifest stayed as it was has seen
-/// everything.
+/// everything. And the log may grow between the look at it and RocksDB's reading: that is damage only if the
+/// look came first.
 pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogReport)> {
     let mut tries = 0;
     loop {
         let before = version(path);
-        // RocksDB reads the log at the same time; it changes nothing.
-        let (judged, db) = std::thread::scope(|scope| {
-            let judged = scope.spawn(|| recovery::inspect(path)?.judge(path));
-            let db = DB::open_cf_descriptors_read_only(
-                &options.database(),
-                path,
-                options.families(),
-                false,
-            );
-            let judged = judged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (judged, db.map_err(|e| failed("cannot open the database of the store", e)))
-        });
+        let look = || recovery::inspect(path)?.judge(path);
+        let open = || {
+            let (database, families) = (options.database(), options.families());
+            DB::open_cf_descriptors_read_only(&database, path, families, false)
+                .map_err(|e| failed("cannot open the database of the store", e))
+        };
+        let (judged, db) = match tries {
+            // RocksDB reads the log at the same time; it changes nothing.
+            0 => std::thread::scope(|scope| {
+                let judged = scope.spawn(look);
+                let db = open();
+                (judged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), db)
+            }),
+            // The log may have grown between the two. One that was looked at first is not longer than
+            // what is read.
+            _ => (look(), open()),
+        };
         let steady = before.is_some() && before == version(path);
         let opened = judged.and_then(|report| {
             let db = db?;

@@ -172,3 +172,31 @@ fn ops_2_a_store_without_a_mark_is_judged_as_strictly() {
     cut(&log, starts[10] - 1);
     must_hold(&left, 9, "a torn end is one all the same");
 }
+
+#[test]
+fn ops_1_a_log_that_grows_while_it_is_read_is_never_taken_for_damage() {
+    let dir = scratch();
+    let home = dir.path().join("store");
+    let store = open_buffered(&home);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let written = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        use std::sync::atomic::Ordering::SeqCst;
+        scope.spawn(|| {
+            let main = store.main().expect("main");
+            for n in 0_u64.. {
+                if done.load(SeqCst) {
+                    break;
+                }
+                written.store(must_put(&main, &format!("{:03}", n % 500), "value").get(), SeqCst);
+            }
+        });
+        for _ in 0..60 {
+            let acknowledged = written.load(SeqCst);
+            let reader = Store::options().read_only(true).open(&home);
+            let reader = reader.expect("what is written meanwhile is no damage");
+            assert!(reader.latest().get() >= acknowledged, "all that was acknowledged is there");
+        }
+        done.store(true, SeqCst);
+    });
+}
