@@ -42,6 +42,11 @@ impl<'a> Job<'a> {
         self.meter.tell(self.items, self.bytes)
     }
 
+    /// So many rows and bytes of a stage that counts by itself are done.
+    pub(super) fn tell(&mut self, items: u64, bytes: u64) -> Result<()> {
+        self.meter.tell(items, bytes)
+    }
+
     /// Bytes were handled; waits until the next ones may be.
     pub(super) fn moved(&mut self, bytes: u64) -> Result<()> {
         self.bytes += bytes;

@@ -21,6 +21,7 @@ use crate::id::{LineId, Seq};
 use crate::kv::{Direction, KeyRange};
 use crate::maintain::checkpoint::free_target;
 use crate::maintain::pace::Job;
+use crate::maintain::verify::{VerifyOptions, verify};
 use crate::progress::{Meter, Progress};
 use crate::refs::Refs;
 use crate::view::{Read as _, View};
@@ -45,6 +46,7 @@ pub(crate) const RESTORING: &str = "withy.restore";
 #[non_exhaustive]
 pub struct RestoreOptions<'a> {
     snapshot: Option<u64>,
+    quick: bool,
     meter: Meter<'a>,
     rate: Option<u64>,
 }
@@ -54,6 +56,15 @@ impl<'a> RestoreOptions<'a> {
     #[must_use]
     pub fn snapshot(mut self, number: u64) -> Self {
         self.snapshot = Some(number);
+        self
+    }
+
+    /// Leaves the verification of the restored store out: every byte is held against its hash, and the
+    /// head of every branch must be readable, but rows and commits are not held against each other. This
+    /// restores also what was wrong already when it was backed up, as far as it can be read.
+    #[must_use]
+    pub fn quick(mut self, quick: bool) -> Self {
+        self.quick = quick;
         self
     }
 
@@ -101,10 +112,12 @@ impl Backups {
     /// Makes a store of a snapshot, in a directory that is absent or empty, or that an interrupted
     /// restore has left: then it goes on with that.
     ///
-    /// Every byte is held against its hash on the way. The store is then opened for reading and the head of
-    /// every branch is read; only if that is well the directory becomes a store. The store has the id of
-    /// the one that was backed up: see [`Store::checkpoint`](crate::Store::checkpoint) for what that
-    /// means if both go on.
+    /// Every byte is held against its hash on the way. The store is then opened for reading, the head of
+    /// every branch is read, and all of it is verified, see [`Store::verify`](crate::Store::verify),
+    /// unless the options say [`quick`](RestoreOptions::quick). Only if that is well the directory
+    /// becomes a store. The store has the id of the one that was backed up: see
+    /// [`Store::checkpoint`](crate::Store::checkpoint) for what that means if both go on. Cost: the
+    /// snapshot is read, written, and read twice again.
     ///
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt), naming the file, if anything in the snapshot is not as it was
@@ -139,9 +152,10 @@ impl Backups {
             Error::new(ErrorKind::Busy, text).with_hint("wait until that is done")
         })?;
         let mut job = Job::new(options.meter, options.rate);
-        let (latest, branches) = self.fill(&target, &record, &mut job).map_err(|e| {
-            stopped(e, "interrupted, the target is no store yet; a restore to it goes on")
-        })?;
+        let (latest, branches) =
+            self.fill(&target, &record, options.quick, &mut job).map_err(|e| {
+                stopped(e, "interrupted, the target is no store yet; a restore to it goes on")
+            })?;
         write_marker(&target)?;
         remove(&lock)?;
         sync_dir(&target)?;
@@ -174,6 +188,7 @@ impl Backups {
         &self,
         target: &Path,
         record: &SnapshotRecord,
+        quick: bool,
         job: &mut Job<'_>,
     ) -> Result<(Seq, u64)> {
         let is_wanted = |name: &str| {
@@ -195,10 +210,15 @@ impl Backups {
         }
         sync_dir(target)?;
         job.stage("check", 0, 0)?;
-        check(target, record).map_err(|e| {
+        let (engine, latest, branches) = check(target, record).map_err(|e| {
             let text = format!("what snapshot {} restores is not a whole store", record.number);
             Error::new(ErrorKind::Corrupt, text).because(e).with_hint("restore another snapshot")
-        })
+        })?;
+        if !quick {
+            job.stage("verify", 0, 0)?;
+            verify_all(&engine, record, job)?;
+        }
+        Ok((latest, branches))
     }
 
     /// Writes one file; it appears once it is whole.
@@ -264,7 +284,7 @@ fn is_done(path: &Path, file: &FileRecord, job: &mut Job<'_>) -> Result<bool> {
 }
 
 /// Opens the restored database for reading, and reads the head of every branch.
-fn check(path: &Path, snapshot: &SnapshotRecord) -> Result<(Seq, u64)> {
+fn check(path: &Path, snapshot: &SnapshotRecord) -> Result<(Arc<Engine>, Seq, u64)> {
     let other = |text: &str| Error::new(ErrorKind::Corrupt, text);
     let engine = Arc::new(Engine::open(path, &EngineOptions::new(Mode::Read, 8 << 20), None)?);
     let row =
@@ -279,13 +299,29 @@ fn check(path: &Path, snapshot: &SnapshotRecord) -> Result<(Seq, u64)> {
         let text = format!("it ends at commit {}, not at {}", graph.latest(), snapshot.latest);
         return Err(other(&text));
     }
-    let branches = Refs::new(engine).branches()?;
+    let branches = Refs::new(Arc::clone(&engine)).branches()?;
     for (_, branch) in &branches {
         let head = graph.head(LineId::new(branch.line))?;
         let view = View::new(&graph, head.place)?;
         view.scan(&KeyRange::all(), Direction::Forward)?.next().transpose()?;
     }
-    Ok((graph.latest(), branches.len() as u64))
+    Ok((engine, graph.latest(), branches.len() as u64))
+}
+
+/// Verifies the restored database.
+fn verify_all(engine: &Engine, snapshot: &SnapshotRecord, job: &mut Job<'_>) -> Result<()> {
+    let told = |progress: Progress| match job.tell(progress.items, progress.bytes) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    let report = verify(engine, VerifyOptions::default().progress(told))?;
+    let Some(first) = report.findings.first() else { return Ok(()) };
+    let text = format!(
+        "the store that snapshot {} restores has {} faults, the first: {first}",
+        snapshot.number, report.found
+    );
+    Err(Error::new(ErrorKind::Corrupt, text)
+        .with_hint("restore another snapshot, or this one without verification (quick)"))
 }
 
 /// Removes what a restore that was killed at its very end has left in a store.

@@ -114,8 +114,8 @@ struct Prune {
 
 /// Make a store of a snapshot, in a directory that is absent or empty
 ///
-/// Every byte is compared with its hash, and the store is opened and its branches are read, before the
-/// directory becomes a store. An interrupted restore goes on when it is run again.
+/// Every byte is compared with its hash, and the store is opened and verified, before the directory becomes
+/// a store. An interrupted restore goes on when it is run again.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -130,6 +130,9 @@ struct Restore {
     /// This snapshot [default: the newest]
     #[arg(long, value_name = "NUMBER")]
     snapshot: Option<u64>,
+    /// Do not verify the restored store: faster, and what was wrong when it was backed up is no obstacle
+    #[arg(long)]
+    quick: bool,
     /// Copy no more bytes a second than this, such as 50M
     #[arg(long, value_name = "BYTES", value_parser = byte_size)]
     rate: Option<u64>,
@@ -298,7 +301,8 @@ fn prune(args: &Prune, app: &App) -> Result<Outcome> {
 fn restore(args: &Restore, app: &App) -> Result<Outcome> {
     let backups = open(&args.dir)?;
     let mut progress = Progress::new("restore", "file", None, app.globals.quiet);
-    let mut options = RestoreOptions::default().progress(|so_far| progress.tell(so_far));
+    let mut options =
+        RestoreOptions::default().quick(args.quick).progress(|so_far| progress.tell(so_far));
     if let Some(number) = args.snapshot {
         options = options.snapshot(number);
     }
