@@ -110,6 +110,10 @@ impl Planner<'_> {
         let highest = Seq::new(floors.iter().map(|floor| floor.1).max().unwrap_or(0));
         let mut kept: BTreeSet<Seq> =
             need.kept.iter().chain(read.into_iter().flatten()).copied().collect();
+        // Where a floor cannot come back down, what is kept below it stays as long as it is wanted.
+        let wanted =
+            |seq: &Seq| need.runs.iter().any(|run| run.lowest() <= *seq && *seq <= run.top);
+        kept.extend(old.record().kept.iter().copied().map(Seq::new).filter(wanted));
         for other in &others {
             let from = self.graph.on_line(line, other.lowest())?.unwrap_or(other.lowest());
             let below = Seq::new(from.get().saturating_sub(1));
