@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::verify::Finding;
 use crate::engine::{Cut, Engine, Fault, LogReport, Salvaged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
@@ -126,6 +127,13 @@ impl From<Fault> for Damage {
     }
 }
 
+impl From<&Finding> for Damage {
+    fn from(finding: &Finding) -> Self {
+        let branches = finding.branches.clone();
+        Self { file: None, at: None, what: finding.to_string(), branches }
+    }
+}
+
 /// What a look at a store has found; see [`Store::checkup`](crate::Store::checkup).
 ///
 /// # Examples
@@ -191,7 +199,7 @@ pub struct SalvageReport {
     /// Commits that were lost and could be named: they can be read in the files that are kept. Others,
     /// in what cannot be read, may be lost between them.
     pub lost: Vec<Seq>,
-    /// What is still wrong.
+    /// What is still wrong, the first 100 things of it.
     pub damage: Vec<Damage>,
 }
 

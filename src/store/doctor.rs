@@ -12,10 +12,14 @@ use crate::error::{ErrorKind, Result};
 use crate::feed::FeedOptions;
 use crate::format::keys;
 use crate::id::{LineId, Seq};
-use crate::maintain::{Checkup, CheckupOptions, Damage, RecoveryReport, SalvageReport, read_rows};
+use crate::maintain::{
+    self, Checkup, CheckupOptions, Damage, RecoveryReport, SalvageReport, VerifyOptions, read_rows,
+};
 
 /// Memory for what is read; each row is read once.
 const CACHE: usize = 8 << 20;
+/// So many things that are still wrong are listed.
+const LISTED: usize = 100;
 
 impl Store {
     /// What was found and done when the store was opened.
@@ -90,7 +94,8 @@ impl Store {
     /// Makes a store with a damaged log or manifest open again, with what is before the damage. What is
     /// cut off is kept: the files as they were go into a directory `salvage-TIME` in the store.
     ///
-    /// Acknowledged commits may be lost by this; the report says which. Nothing is done to a store that
+    /// Acknowledged commits may be lost by this; the report says which. What is left is
+    /// [verified](Self::verify), and the report says what is still wrong. Nothing is done to a store that
     /// is whole. Damaged files of data are not dropped: older versions of their rows would come to light
     /// and be taken for the newest.
     ///
@@ -121,10 +126,16 @@ impl Store {
             drop(Engine::open(path, &options, Some(owner))?);
         }
         let store = OpenOptions::default().read_only(true).cache_bytes(CACHE).open(path)?;
-        let damage = match store.read_heads().and_then(|_| store.read_feed()) {
+        let mut damage = match store.read_heads().and_then(|_| store.read_feed()) {
             Ok(()) => Vec::new(),
             Err(e) => vec![Damage::of(&e)],
         };
+        if !salvaged.done.is_empty() {
+            // Families have files of their own: what is left of them need not be of one moment.
+            let options = VerifyOptions::default().max_findings(LISTED);
+            let findings = maintain::verify(store.engine(), options)?.findings;
+            damage.extend(findings.iter().map(Damage::from));
+        }
         Ok(SalvageReport::new(dir, &salvaged, store.latest(), damage))
     }
 

@@ -9,6 +9,7 @@ mod compare;
 mod config;
 mod conflicts;
 mod coord;
+mod doctor;
 mod errors;
 mod feed;
 mod gc;

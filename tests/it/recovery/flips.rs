@@ -154,7 +154,7 @@ fn ops_2_any_flipped_bit_is_found_and_no_read_that_succeeds_is_wrong() {
     let mut files: Vec<&PathBuf> = files.iter().filter(|file| size(file) > 0).collect();
     files.sort();
     let mut random = fastrand::Rng::with_seed(42);
-    let flips = if is_long() { 2_000 } else { 150 };
+    let flips = if is_long() { 2_000 } else { 100 };
     let cases: Vec<(usize, u64)> = (0..flips)
         .map(|n| {
             let file = n % files.len();
