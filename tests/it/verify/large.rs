@@ -2,6 +2,8 @@
 //!
 //! `WITHY_LONG=1` verifies 4,000,000 rows instead of 40,000.
 
+use std::io::Write as _;
+
 use withy::exchange::{LoadOptions, load};
 use withy::{Batch, CommitOptions, Store, VerifyOptions};
 
@@ -52,13 +54,14 @@ fn ops_6_memory_does_not_grow_with_rows() {
     let report = Store::verify_at(&path, VerifyOptions::default()).expect("verified");
     let seconds = start.elapsed().as_secs_f64();
     assert!(report.is_clean(), "nothing is wrong:\n{}", told(&report.findings));
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "{} versions in {seconds:.2} s: {:.0} a second",
         report.versions,
         report.versions as f64 / seconds
     );
     let grown = before.zip(peak()).map(|(before, after)| after.saturating_sub(before) / 1024);
-    println!("memory grew by {grown:?} MiB");
+    let _ = writeln!(std::io::stderr(), "memory grew by {grown:?} MiB");
     // Other tests run in this process at the same time, unless it is the long run.
     if let Some(grown) = grown.filter(|_| is_long) {
         assert!(grown < 128, "memory is bounded, and grew by {grown} MiB");
