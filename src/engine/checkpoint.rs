@@ -18,7 +18,7 @@ use rocksdb::checkpoint::Checkpoint;
 
 use super::files::{self, FileKind, names, refused};
 use super::open::{MAX_OPENS, version};
-use super::{Db, Engine, failed};
+use super::{Db, Engine, Point, failed, fault};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A write-ahead log below this size is copied as it is; a larger one is written to sorted files
@@ -36,7 +36,7 @@ impl Engine {
     /// [`ErrorKind::Busy`] if the files of another process's store change faster than they can be
     /// copied; [`ErrorKind::Io`] if the disk refuses. Parts of the copy may be left then.
     pub(crate) fn capture(&self, dir: &Path) -> Result<()> {
-        match &self.db {
+        fault::step(Point::Checkpoint, &self.path, || match &self.db {
             Db::Write(db) => {
                 // It looks at the manifest first and at the logs later.
                 let _no_load = self.between_captures();
@@ -47,7 +47,7 @@ impl Engine {
                     .map_err(|e| failed("cannot copy the store", e))
             }
             Db::Read(_) => beside_writer(&self.path, dir),
-        }
+        })
     }
 
     /// Keeps this process from copying the database: held from the first file that is taken in until the
@@ -72,7 +72,8 @@ fn log_size(dir: &Path) -> Result<u64> {
 fn beside_writer(from: &Path, dir: &Path) -> Result<()> {
     for attempt in 0..MAX_OPENS {
         let _ = fs::remove_dir_all(dir);
-        fs::create_dir(dir).map_err(|e| refused("cannot make", dir, e))?;
+        fault::file(Point::Create, dir, || fs::create_dir(dir))
+            .map_err(|e| refused("cannot make", dir, e))?;
         if let Some((current, length)) = version(from)
             && link_all(from, dir)?
         {
@@ -96,7 +97,8 @@ fn link_all(from: &Path, dir: &Path) -> Result<bool> {
         }
         let (source, target) = (from.join(&name), dir.join(&name));
         // Another disk, a file of another user, a file system without links: then it is copied.
-        let done = fs::hard_link(&source, &target).or_else(|e| match e.kind() {
+        let linked = fault::file(Point::Link, &target, || fs::hard_link(&source, &target));
+        let done = linked.or_else(|e| match e.kind() {
             io::ErrorKind::NotFound => Err(e),
             _ => copy(&source, &target, u64::MAX),
         });
@@ -137,7 +139,7 @@ fn settle(dir: &Path, (current, length): (&str, u64), logs: &[(String, u64)]) ->
         let path = dir.join(&name);
         let own = files::beside(&path);
         copy(&path, &own, upto)
-            .and_then(|()| fs::rename(&own, &path))
+            .and_then(|()| fault::file(Point::Rename, &path, || fs::rename(&own, &path)))
             .map_err(|e| refused("cannot copy", &path, e))?;
     }
     files::write_durably(&dir.join("CURRENT"), current.as_bytes())
@@ -146,7 +148,7 @@ fn settle(dir: &Path, (current, length): (&str, u64), logs: &[(String, u64)]) ->
 /// Copies the first bytes of a file, synced.
 fn copy(from: &Path, to: &Path, upto: u64) -> io::Result<()> {
     let mut source = File::open(from)?.take(upto);
-    let mut target = File::create(to)?;
-    io::copy(&mut source, &mut target)?;
-    target.sync_all()
+    let mut target = fault::file(Point::Create, to, || File::create(to))?;
+    fault::file(Point::FileWrite, to, || io::copy(&mut source, &mut target))?;
+    fault::file(Point::FileSync, to, || target.sync_all())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::logfile::{LogFile, Step};
 use super::manifest::{Manifest, damaged};
 use super::recovery::{self, Inspection};
-use super::wal;
+use super::{Point, fault, wal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 use crate::format::synced::SYNCED_FILE;
@@ -49,7 +49,8 @@ pub(crate) fn salvage(store: &Path, dir: &str) -> Result<Salvaged> {
     if !faults.is_empty() {
         bench.log(&found)?;
     }
-    File::open(store).and_then(|dir| dir.sync_all()).map_err(|e| io(store, e))?;
+    fault::file(Point::FileSync, store, || File::open(store)?.sync_all())
+        .map_err(|e| io(store, e))?;
     Ok(bench.out)
 }
 
@@ -175,8 +176,9 @@ impl Bench<'_> {
     fn keep(&mut self, name: &str) -> Result<()> {
         self.make_dir()?;
         let to = self.dir.join(name);
-        fs::copy(self.store.join(name), &to).map_err(|e| io(&to, e))?;
-        File::open(&to).and_then(|file| file.sync_all()).map_err(|e| io(&to, e))?;
+        fault::file(Point::FileWrite, &to, || fs::copy(self.store.join(name), &to))
+            .and_then(|_| fault::file(Point::FileSync, &to, || File::open(&to)?.sync_all()))
+            .map_err(|e| io(&to, e))?;
         self.out.aside.push(name.to_owned());
         Ok(())
     }
@@ -184,25 +186,29 @@ impl Bench<'_> {
     /// Moves a file aside.
     fn take(&mut self, name: &str) -> Result<()> {
         self.make_dir()?;
-        fs::rename(self.store.join(name), self.dir.join(name))
-            .map_err(|e| io(&self.store.join(name), e))?;
+        let (from, to) = (self.store.join(name), self.dir.join(name));
+        fault::file(Point::Rename, &from, || fs::rename(&from, to)).map_err(|e| io(&from, e))?;
         self.out.aside.push(name.to_owned());
         Ok(())
     }
 
     fn make_dir(&self) -> Result<()> {
-        fs::create_dir_all(&self.dir).map_err(|e| io(&self.dir, e))
+        fault::file(Point::Create, &self.dir, || fs::create_dir_all(&self.dir))
+            .map_err(|e| io(&self.dir, e))
     }
 }
 
 fn cut(path: &Path, len: u64) -> Result<()> {
     let file = fs::OpenOptions::new().write(true).open(path).map_err(|e| io(path, e))?;
-    file.set_len(len).and_then(|()| file.sync_all()).map_err(|e| io(path, e))
+    fault::file(Point::FileWrite, path, || file.set_len(len))
+        .and_then(|()| fault::file(Point::FileSync, path, || file.sync_all()))
+        .map_err(|e| io(path, e))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).map_err(|e| io(path, e))?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(|e| io(path, e))
+    fault::file(Point::FileWrite, path, || fs::write(path, bytes))
+        .and_then(|()| fault::file(Point::FileSync, path, || File::open(path)?.sync_all()))
+        .map_err(|e| io(path, e))
 }
 
 fn io(path: &Path, cause: std::io::Error) -> Error {

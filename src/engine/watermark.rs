@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Point, fault};
@@ -15,6 +15,7 @@ use crate::format::synced::{SLOT, SLOTS, SYNCED_FILE, Synced};
 /// The open file; owned by the process that writes to the store.
 pub(super) struct Watermark {
     file: File,
+    path: PathBuf,
     boot: [u8; 16],
     /// Turn and sequence of the newest slot.
     last: Mutex<(u64, u64)>,
@@ -27,10 +28,10 @@ impl Watermark {
         let path = store.join(SYNCED_FILE);
         let open = || OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let file = fault::file(Point::Create, &path, open)?;
-        let this = Self { file, boot: this_boot(), last: Mutex::new((turn, 0)) };
+        let this = Self { file, path, boot: this_boot(), last: Mutex::new((turn, 0)) };
         this.write(sequence)?;
         // From now on a power cut must find a mark, and with it which run of the machine this was.
-        fault::file(Point::FileSync, &path, || this.file.sync_all())?;
+        fault::file(Point::FileSync, &this.path, || this.file.sync_all())?;
         fault::file(Point::FileSync, store, || File::open(store)?.sync_all())?;
         Ok(this)
     }
@@ -53,7 +54,9 @@ impl Watermark {
         }
         *last = (last.0 + 1, sequence);
         let slot = Synced { turn: last.0, sequence, boot: self.boot };
-        write_at(&self.file, &slot.encode(), SLOTS[(last.0 % 2) as usize])
+        fault::file(Point::FileWrite, &self.path, || {
+            write_at(&self.file, &slot.encode(), SLOTS[(last.0 % 2) as usize])
+        })
     }
 }
 

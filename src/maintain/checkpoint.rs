@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::pace::Job;
-use super::work::WorkDir;
+use super::work::{WorkDir, remove_left};
 use crate::clock::Timestamp;
-use crate::engine::Engine;
 use crate::engine::files::{
     MARKER, beside, make_dir, names, parent, refused, same_disk, sync_dir, write_marker,
 };
+use crate::engine::{Engine, Point, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Seq;
 use crate::progress::{Meter, Progress};
@@ -85,7 +85,14 @@ pub(crate) fn checkpoint(
     options: CheckpointOptions<'_>,
 ) -> Result<CheckpointInfo> {
     let mut job = Job::new(options.meter, options.rate);
-    let target = free_target(target)?;
+    let target = match free_target(target) {
+        Err(e) if e.kind() == ErrorKind::Exists => {
+            // One that was killed right after its copy had its name has left the directory it used.
+            let _ = remove_left(&beside(target), now);
+            return Err(e);
+        }
+        target => target?,
+    };
     let work = WorkDir::take(&beside(&target), now)?;
     let copy = work.path().join("store");
     job.stage("checkpoint", 0, 0)?;
@@ -106,7 +113,8 @@ pub(crate) fn checkpoint(
     job.stage("checkpoint", 0, 0)?;
     write_marker(&copy)?;
     let (files, bytes) = size_of(&copy)?;
-    fs::rename(&copy, &target).map_err(|e| refused("cannot make", &target, e))?;
+    fault::file(Point::Rename, &target, || fs::rename(&copy, &target))
+        .map_err(|e| refused("cannot make", &target, e))?;
     sync_dir(parent(&target))?;
     Ok(CheckpointInfo { path: target, latest, files, bytes })
 }
@@ -114,7 +122,8 @@ pub(crate) fn checkpoint(
 fn copy_all(from: &Path, to: &Path, job: &mut Job<'_>) -> Result<()> {
     let (files, bytes) = size_of(from)?;
     job.stage("copy", files, bytes)?;
-    fs::create_dir(to).map_err(|e| refused("cannot make", to, e))?;
+    fault::file(Point::Create, to, || fs::create_dir(to))
+        .map_err(|e| refused("cannot make", to, e))?;
     for name in names(from)? {
         job.copy(&from.join(&name), &to.join(&name))?;
         job.done()?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Stopwatch;
 use crate::engine::files::{self, refused};
+use crate::engine::{Point, fault};
 use crate::error::Result;
 use crate::progress::Meter;
 
@@ -91,7 +92,8 @@ impl<'a> Job<'a> {
         let (mut source, unfinished) =
             (File::open(from).map_err(|e| refused("cannot read", from, e))?, files::beside(to));
         let io = |e| refused("cannot write", to, e);
-        let mut target = File::create(&unfinished).map_err(io)?;
+        let made = fault::file(Point::Create, &unfinished, || File::create(&unfinished));
+        let mut target = made.map_err(io)?;
         let mut buffer = Vec::new();
         loop {
             buffer.clear();
@@ -100,10 +102,12 @@ impl<'a> Job<'a> {
             if got == 0 {
                 break;
             }
-            target.write_all(&buffer).map_err(io)?;
+            fault::file(Point::FileWrite, &unfinished, || target.write_all(&buffer)).map_err(io)?;
             self.moved(got as u64)?;
         }
-        target.sync_all().and_then(|()| std::fs::rename(&unfinished, to)).map_err(io)
+        fault::file(Point::FileSync, &unfinished, || target.sync_all())
+            .and_then(|()| fault::file(Point::Rename, to, || std::fs::rename(&unfinished, to)))
+            .map_err(io)
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::engine::Owner;
 use crate::engine::files::{names, refused};
+use crate::engine::{Owner, Point, fault};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The directory, inside of a store, in which its files are linked for a copy to another disk.
@@ -35,7 +35,7 @@ impl WorkDir {
         let lock = path.join(LOCK_FILE);
         let mut last = None;
         for _ in 0..MAX_TRIES {
-            match fs::create_dir(path) {
+            match fault::file(Point::Create, path, || fs::create_dir(path)) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(refused("cannot make", path, e));
                 }
@@ -79,8 +79,9 @@ impl WorkDir {
     fn clear(&self) -> Result<()> {
         for name in names(&self.path)?.iter().filter(|name| *name != LOCK_FILE) {
             let path = self.path.join(name);
-            let removed =
-                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            let removed = fault::file(Point::Remove, &path, || {
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+            });
             removed.map_err(|e| refused("cannot remove", &path, e))?;
         }
         Ok(())
@@ -89,19 +90,28 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by whoever takes the directory next.
-        let _ = self.clear();
-        let _ = fs::remove_file(self.path.join(LOCK_FILE));
-        let _ = fs::remove_dir(&self.path);
+        // What cannot be removed now is removed by whoever takes the directory next: without the lock it
+        // would not be known for ours.
+        if self.clear().is_err() {
+            return;
+        }
+        let lock = self.path.join(LOCK_FILE);
+        let _ = fault::file(Point::Remove, &lock, || fs::remove_file(&lock));
+        let _ = fault::file(Point::Remove, &self.path, || fs::remove_dir(&self.path));
     }
 }
 
 /// Removes what a killed backup or checkpoint left in a store, unless one is at work.
 pub(crate) fn remove_staging(store: &Path, now: Timestamp) -> Result<()> {
-    if !store.join(STAGING).exists() {
+    remove_left(&store.join(STAGING), now)
+}
+
+/// Removes a directory of work that a killed process left, unless another is at work in it.
+pub(super) fn remove_left(path: &Path, now: Timestamp) -> Result<()> {
+    if !path.exists() {
         return Ok(());
     }
-    match WorkDir::staging(store, now) {
+    match WorkDir::take(path, now) {
         Err(e) if !matches!(e.kind(), ErrorKind::Busy | ErrorKind::Exists) => Err(e),
         _ => Ok(()),
     }

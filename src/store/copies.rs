@@ -34,6 +34,7 @@ impl Store {
     /// [`Halted`](crate::ErrorKind::Halted) or [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the
     /// store cannot be synced; [`Io`](crate::ErrorKind::Io) if the disk refuses. The store is as it was,
     /// there is nothing at the target, and what is left beside it goes with the next checkpoint to it.
+    /// A process that is killed right after the copy had its name leaves an empty directory, which goes likewise.
     ///
     /// # Examples
     /// ```

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::{BackupInfo, Backups, FILES, NEW, SNAPSHOTS, stopped};
 use crate::clock::Clock;
-use crate::engine::Engine;
 use crate::engine::files::{
     FileKind, Stamp, make_dir, names, refused, remove, sync_dir, write_durably,
 };
+use crate::engine::{Engine, Point, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FORMAT_VERSION;
 use crate::format::backup::{FileRecord, MAX_PIECE, PieceRecord, SnapshotRecord, encode_snapshot};
@@ -234,13 +234,13 @@ impl Add<'_, '_> {
         let path = self.backups.piece_path(piece);
         let unfinished = self.backups.dir.join(NEW).join("piece");
         let write = || -> std::io::Result<()> {
-            let mut file = File::create(&unfinished)?;
-            file.write_all(content)?;
-            file.sync_data()?;
+            let mut file = fault::file(Point::Create, &unfinished, || File::create(&unfinished))?;
+            fault::file(Point::FileWrite, &unfinished, || file.write_all(content))?;
+            fault::file(Point::FileSync, &unfinished, || file.sync_data())?;
             if let Some(dir) = path.parent() {
                 make_dir(dir)?;
             }
-            fs::rename(&unfinished, &path)
+            fault::file(Point::Rename, &path, || fs::rename(&unfinished, &path))
         };
         write().map_err(|e| {
             // On a full disk its room is needed.

@@ -35,7 +35,7 @@ pub use verify::{BackupFault, BackupReport, VerifyBackupOptions};
 
 use crate::clock::{Clock, SystemClock};
 use crate::engine::files::{make_dir, names, refused, write_durably};
-use crate::engine::{Locked, Owner};
+use crate::engine::{Locked, Owner, Point, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::backup::{
     BackupMarker, PieceRecord, SnapshotRecord, backup_marker, decode_snapshot, read_backup_marker,
@@ -135,7 +135,9 @@ impl Backups {
             make_dir(&path).map_err(|e| refused("cannot make", &path, e))?;
         }
         let path = dir.join(READERS);
-        let made = File::options().create(true).append(true).open(&path);
+        let made = fault::file(Point::Create, &path, || {
+            File::options().create(true).append(true).open(&path)
+        });
         made.map_err(|e| refused("cannot make", &path, e))?;
         Ok(Self { dir: dir.to_owned(), store, clock })
     }

@@ -11,7 +11,7 @@ use super::{BackupInfo, Backups, stopped};
 use crate::engine::files::{
     self, FileKind, MARKER, beside, make_dir, names, refused, remove, sync_dir, write_marker,
 };
-use crate::engine::{Engine, EngineOptions, Mode, Owner};
+use crate::engine::{Engine, EngineOptions, Mode, Owner, Point, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::backup::{FileRecord, PieceRecord, SnapshotRecord};
 use crate::format::refs::{StoreRecord, meta};
@@ -225,7 +225,8 @@ impl Backups {
     fn write(&self, path: &Path, file: &FileRecord, job: &mut Job<'_>) -> Result<()> {
         let io = |e| refused("cannot write", path, e);
         let unfinished = beside(path);
-        let mut out = File::create(&unfinished).map_err(io)?;
+        let mut out =
+            fault::file(Point::Create, &unfinished, || File::create(&unfinished)).map_err(io)?;
         let mut content = Vec::new();
         for piece in &file.pieces {
             self.fetch(piece, &mut content, job).map_err(|e| match e.kind() {
@@ -237,9 +238,11 @@ impl Backups {
                 }
                 _ => e,
             })?;
-            out.write_all(&content).map_err(io)?;
+            fault::file(Point::FileWrite, &unfinished, || out.write_all(&content)).map_err(io)?;
         }
-        out.sync_all().and_then(|()| fs::rename(&unfinished, path)).map_err(io)
+        fault::file(Point::FileSync, &unfinished, || out.sync_all())
+            .and_then(|()| fault::file(Point::Rename, path, || fs::rename(&unfinished, path)))
+            .map_err(io)
     }
 
     /// Reads a content and holds it against its hash.
