@@ -5,11 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
-use withy::{FeedEvent, FeedOptions, KeyRange, LogOptions, Read, Seq, Store, TagListOptions, View};
+use withy::{
+    ErrorKind, FeedEvent, FeedOptions, KeyRange, LogOptions, Read, Seq, Store, TagListOptions,
+    VerifyOptions, View,
+};
 
 /// Rows as they are compared: how many, and the hash of all of them in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rows(u64, String);
+pub(super) struct Rows(u64, String);
 
 impl Rows {
     fn of<'a>(rows: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
@@ -47,10 +50,23 @@ impl Content {
     /// Reads a store, and fails if what it says in one place is not what it says in another.
     pub(super) fn of(store: &Store) -> Self {
         let feed = must_feed(store);
+        let content = Self::with(store, &feed);
+        let options = VerifyOptions::default().threads(1);
+        let report = store.verify(options).expect("the store is verified");
+        assert!(report.is_clean(), "nothing is wrong: {:#?}", report.findings);
+        content
+    }
+
+    /// The same of a store from whose log commits may be gone, whole or halfway.
+    pub(super) fn left_of(store: &Store) -> Self {
+        Self::with(store, &feed_left(store))
+    }
+
+    fn with(store: &Store, feed: &[FeedEvent]) -> Self {
         let mut branches = BTreeMap::new();
         for info in store.branches().expect("the branches") {
             let name = info.name.to_string();
-            let rows = must_rows(store, &name, &feed);
+            let rows = must_rows(store, &name, feed);
             branches.insert(name, (info.head, info.parent, info.description, rows));
         }
         let tags = store.tags(TagListOptions::default()).expect("the tags").into_iter();
@@ -73,6 +89,28 @@ impl Content {
             merges: merges.map(|o| (o.target.to_string(), o.unresolved, o.resolved)).collect(),
         }
     }
+
+    /// Whether all is the same but for what collection may take: old commits and operations.
+    pub(super) fn has_same_heads(&self, other: &Self) -> bool {
+        let without = |content: &Self| Self { feed: vec![], ops: vec![], ..content.clone() };
+        without(self) == without(other)
+    }
+}
+
+/// The rows of the store as of each of its commits; none where history is gone.
+pub(super) fn past(store: &Store) -> Vec<Option<Rows>> {
+    let rows = |seq: u64| match store.view(&format!("seq:{seq}")) {
+        Ok(view) => {
+            let rows = scanned(&view);
+            assert_eq!(rows.0, view.len(), "the count of commit {seq} is that of a full scan");
+            Some(rows)
+        }
+        Err(e) => {
+            assert_eq!(e.kind(), ErrorKind::HistoryGone, "commit {seq} is there or gone: {e:?}");
+            None
+        }
+    };
+    (0..=store.latest().get()).map(rows).collect()
 }
 
 /// What an event says, without its time and id.
@@ -93,14 +131,30 @@ pub(super) fn must_feed(store: &Store) -> Vec<FeedEvent> {
     events
 }
 
+/// The feed from the first position that has all of it.
+fn feed_left(store: &Store) -> Vec<FeedEvent> {
+    for position in 0..store.latest().get() {
+        let events = store.feed(Seq::new(position), FeedOptions::default()).expect("the feed");
+        match events.collect::<withy::Result<Vec<FeedEvent>>>() {
+            Ok(events) => return events,
+            Err(e) => assert_eq!(e.kind(), ErrorKind::HistoryGone, "it is there or gone: {e:?}"),
+        }
+    }
+    Vec::new()
+}
+
 /// The rows of a branch: those that a scan gives, that its feed comes to, and that its head counts.
 fn must_rows(store: &Store, branch: &str, feed: &[FeedEvent]) -> Rows {
     let view = store.view(branch).expect("a view of the branch");
     let count = view.count(&KeyRange::all()).expect("a scan");
     assert_eq!(count, view.len(), "the count of {branch} is that of a full scan");
-    let folded = folded(store, branch, feed);
-    let rows = Rows::of(folded.iter().map(|(key, value)| (*key, *value)));
-    assert_eq!(rows, scanned(&view), "the feed of {branch}, folded from the start, is its content");
+    let rows = scanned(&view);
+    let is_whole = feed.first().is_none_or(|event| event.commit.seq.get() == 1);
+    if is_whole && (!feed.is_empty() || store.latest() == Seq::ROOT) {
+        let folded = folded(store, branch, feed);
+        let folded = Rows::of(folded.iter().map(|(key, value)| (*key, *value)));
+        assert_eq!(folded, rows, "the feed of {branch}, folded from the start, is its content");
+    }
     rows
 }
 
@@ -133,11 +187,13 @@ fn folded<'e>(store: &Store, branch: &str, feed: &'e [FeedEvent]) -> BTreeMap<&'
 pub(super) fn must_be_tidy(store: &Path, when: &str) {
     for entry in fs::read_dir(store).expect("the directory is read") {
         let name = entry.expect("an entry").file_name().into_string().expect("names are text");
-        let left = name == "bulk" || name.ends_with(".new") || name.ends_with(".tmp");
+        let left = ["bulk", "withy.staging", "withy.restore"].contains(&&name[..])
+            || name.ends_with(".new")
+            || name.ends_with(".tmp");
         assert!(!left, "{when}: {name} is left behind");
     }
     for key in raw_meta(store) {
-        let left = key == b"import" || key.starts_with(b"unfinished/");
+        let left = key == b"import" || key == b"collect" || key.starts_with(b"unfinished/");
         assert!(!left, "{when}: the row {} is left behind", key.escape_ascii());
     }
 }

@@ -14,6 +14,16 @@ pub(super) enum Visits {
     Each,
     /// About so many of them, for jobs that take long.
     Few(u64),
+    /// About so many of each kind, for jobs of many steps that are alike.
+    OfEachKind(u64),
+}
+
+/// What there may be where a job was stopped.
+pub(super) enum Ending {
+    /// The old state or the new one.
+    AtOnce,
+    /// Part of what is to be removed; the next run removes the rest, and leaves what one run would.
+    InSteps,
 }
 
 /// One operation, and the store that it is done to.
@@ -22,12 +32,13 @@ pub(super) struct Job {
     /// Which test visits it.
     pub(super) group: &'static str,
     pub(super) visits: Visits,
+    pub(super) ending: Ending,
     pub(super) set_up: fn(&Store),
     pub(super) run: fn(&Store) -> Result<()>,
 }
 
 /// Not much, so that there is something to lose.
-fn some(store: &Store) {
+pub(super) fn some(store: &Store) {
     let main = store.main().expect("main");
     for n in 0..3 {
         must_put(&main, &format!("key-{n}"), "first");
@@ -125,7 +136,7 @@ const fn job(
     set_up: fn(&Store),
     run: fn(&Store) -> Result<()>,
 ) -> Job {
-    Job { name, group, visits: Visits::Each, set_up, run }
+    Job { name, group, visits: Visits::Each, ending: Ending::AtOnce, set_up, run }
 }
 
 pub(super) const JOBS: [Job; 24] = [
@@ -187,6 +198,7 @@ pub(super) const JOBS: [Job; 24] = [
         name: "merge of very many changes",
         group: "large merge",
         visits: Visits::Few(1),
+        ending: Ending::AtOnce,
         set_up: many,
         run: |store| store.merge("main", "topic", MergeOptions::default()).map(|_| ()),
     },

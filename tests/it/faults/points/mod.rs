@@ -1,22 +1,28 @@
 //! Crash points, one by one: an operation is stopped at its first step, its second, and so on until it
 //! runs through, and what is left is the old state or the new one.
 //!
-//! A new operation is a row in [`jobs::JOBS`]. By default a process is stopped before each step and after
-//! the last; what is on disk after a step is what is there before the next. `WITHY_LONG=1` tries both, and
-//! every step of the large jobs.
+//! A new operation is a row in [`jobs::JOBS`] or [`upkeep::UPKEEP`]. By default a process is stopped before
+//! each step, or some of each kind where many are alike, and after the last; what is on disk after a step
+//! is what is there before the next. `WITHY_LONG=1` tries both, and every step of all jobs.
 
 mod jobs;
+mod state;
+mod upkeep;
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use withy::testing::fault::{Action, Moment, PLAN_VARIABLE, Plan, inject};
-use withy::{Durability, ErrorKind, Result, Store};
+use withy::testing::fault::{Action, Moment, PLAN_VARIABLE, Plan, Point, inject};
+use withy::{Durability, ErrorKind, Result, Store, Timestamp};
 
-use self::jobs::{JOBS, Job, Visits};
-use super::content::{Content, copy, must_be_tidy};
+use self::jobs::{Ending, JOBS, Job, Visits};
+use self::state::{State, has_left, leavings, must_be_tidy_around};
+use self::upkeep::UPKEEP;
+use super::content::{copy, must_be_tidy};
 use super::long;
 use crate::support::TickingClock;
 
@@ -29,9 +35,26 @@ const PLAN: &str = "WITHY_TEST_POINTS_PLAN";
 const DONE: i32 = 77;
 const ABORTED: i32 = 6;
 
+/// From one open to the next, in milliseconds: what was done before is old then.
+const DAY: i64 = 24 * 3_600_000;
+
+fn jobs() -> impl Iterator<Item = &'static Job> {
+    JOBS.iter().chain(&UPKEEP)
+}
+
 fn open(path: &Path) -> Result<Store> {
+    let clock = TickingClock::new();
     let options = Store::options().durability(Durability::Sync).author("tester");
-    options.clock(TickingClock::new()).open(path)
+    let store = options.clock(clock.clone()).open(path)?;
+    if let Some(last) = store.ops(1)?.first() {
+        clock.set(Timestamp::from_millis(last.time.as_millis() + DAY));
+    }
+    Ok(store)
+}
+
+/// The directory of a store and of what is made beside it.
+fn around(store: &Path) -> &Path {
+    store.parent().expect("a store is in a directory")
 }
 
 fn must_open(path: &Path) -> Store {
@@ -46,9 +69,9 @@ fn worker() {
     else {
         return;
     };
-    let job = JOBS.iter().find(|job| job.name == name).expect("a job");
+    let job = jobs().find(|job| job.name == name).expect("a job");
     let store = must_open(Path::new(&path));
-    let _injected = inject(&path, plan.parse().expect("a plan"));
+    let _injected = inject(around(Path::new(&path)), plan.parse().expect("a plan"));
     (job.run)(&store).expect("the job is done");
     std::process::exit(DONE);
 }
@@ -85,75 +108,93 @@ fn comes_through(test: &str, variables: &[(&str, &str)]) -> bool {
 struct Template {
     dir: TempDir,
     job: &'static Job,
-    before: Content,
-    after: Content,
+    before: State,
+    after: State,
+    /// What is on disk after it, for a job that removes things.
+    leavings: BTreeSet<String>,
 }
 
 impl Template {
     fn make(job: &'static Job) -> Self {
         let dir = tempfile::tempdir().expect("a scratch directory can be made");
-        let store = must_open(&dir.path().join("template"));
+        fs::create_dir(dir.path().join("template")).expect("the directory is made");
+        let store = must_open(&dir.path().join("template").join("store"));
         (job.set_up)(&store);
-        let before = Content::of(&store);
+        let before = State::of(&store, job);
         store.close().expect("it closes");
-        let mut made = Self { after: before.clone(), dir, job, before };
+        let mut made = Self { after: before.clone(), dir, job, before, leavings: BTreeSet::new() };
         let path = made.copy();
         let store = must_open(&path);
         (job.run)(&store).expect("the job is done");
-        made.after = Content::of(&store);
+        made.after = State::of(&store, job);
         assert!(made.after != made.before, "{}: the job changes something", job.name);
         store.close().expect("it closes");
-        must_be_tidy(&path, job.name);
+        must_be_tidy_around(&path, job.name);
+        made.leavings = leavings(&path);
         made
     }
 
-    /// A fresh copy of the store.
+    /// A fresh copy of the store, and of what is beside it.
     fn copy(&self) -> PathBuf {
         let to = self.dir.path().join("copy");
         copy(&self.dir.path().join("template"), &to);
-        to
+        to.join("store")
     }
 
-    /// How many steps the job takes; one that works in the background as well may take others.
-    fn steps(&self) -> u64 {
+    /// How many steps the job takes, of all kinds and of each; one that works in the background as
+    /// well may take others.
+    fn steps(&self) -> (u64, Vec<(Point, u64)>) {
         let path = self.copy();
         let store = must_open(&path);
-        let counted = inject(&path, Plan::new(Action::Fail, Moment::Before, 0));
+        let count = Plan::new(Action::Fail, Moment::Before, 0);
+        let all = inject(around(&path), count);
+        let each = Point::ALL.map(|point| (point, inject(around(&path), count.only(point))));
         (self.job.run)(&store).expect("the job is done");
-        counted.steps()
+        let each = each.iter().map(|(point, counted)| (*point, counted.steps()));
+        (all.steps(), each.collect())
     }
 
     /// Looks at what is left of a job; does it if it was not done.
     fn check(&self, path: &Path, acknowledged: bool, when: &str) {
         let store = must_open(path);
-        let state = Content::of(&store);
+        let state = State::of(&store, self.job);
         let done = state == self.after;
         assert!(done || !acknowledged, "{when}: what was acknowledged is there: {state:#?}");
-        assert!(done || state == self.before, "{when}: all or nothing: {state:#?}");
-        if !done {
+        let in_steps = matches!(self.job.ending, Ending::InSteps);
+        let stopped =
+            state == self.before || (in_steps && state.is_between(&self.before, &self.after));
+        assert!(done || stopped, "{when}: all or nothing: {state:#?}");
+        if !done || in_steps {
             (self.job.run)(&store).unwrap_or_else(|e| panic!("{when}: the next try: {e:?}"));
-            let state = Content::of(&store);
+            let state = State::of(&store, self.job);
             assert!(state == self.after, "{when}: the next try ends right: {state:#?}");
+        } else if has_left(path) {
+            let again = (self.job.run)(&store).map_err(|e| e.kind());
+            assert_eq!(again, Err(ErrorKind::Exists), "{when}: it is there already");
         }
         store.close().expect("it closes");
-        must_be_tidy(path, when);
+        must_be_tidy_around(path, when);
+        if in_steps {
+            let left = leavings(path);
+            let differs: Vec<_> = left.symmetric_difference(&self.leavings).collect();
+            assert!(differs.is_empty(), "{when}: as if it had not been stopped: {differs:#?}");
+        }
     }
 
     /// The plans that visit its steps.
     fn plans(&self, action: Action) -> Vec<Plan> {
-        let steps = self.steps();
-        let stride = match self.job.visits {
-            Visits::Few(count) if !long() => (steps / count).max(1),
-            Visits::Few(_) | Visits::Each => 1,
+        let (steps, each) = self.steps();
+        let before = |number| Plan::new(action, Moment::Before, number);
+        let mut out: Vec<Plan> = match self.job.visits {
+            Visits::Few(count) if !long() => spread(steps, count).map(before).collect(),
+            Visits::OfEachKind(count) if !long() => each
+                .into_iter()
+                .flat_map(|(kind, of)| spread(of, count).map(move |n| before(n).only(kind)))
+                .collect(),
+            _ => (1..=steps).map(before).collect(),
         };
-        let mut out = Vec::new();
-        for number in (1..=steps).filter(|number| number.is_multiple_of(stride) || *number == steps)
-        {
-            out.push(Plan::new(action, Moment::Before, number));
-            if long() || number == steps {
-                out.push(Plan::new(action, Moment::After, number));
-            }
-        }
+        let first = if long() { 1 } else { steps };
+        out.extend((first..=steps).map(|number| Plan::new(action, Moment::After, number)));
         out
     }
 
@@ -175,7 +216,7 @@ impl Template {
             let when = format!("{name}, {plan}");
             let path = self.copy();
             let store = must_open(&path);
-            let injected = inject(&path, plan);
+            let injected = inject(around(&path), plan);
             let done = (self.job.run)(&store);
             if let Err(e) = &done {
                 use ErrorKind::{Halted, Io, OutcomeUnknown};
@@ -190,15 +231,22 @@ impl Template {
 }
 
 fn visit(group: &str) {
-    let jobs: Vec<&'static Job> = JOBS.iter().filter(|job| job.group == group).collect();
+    let jobs: Vec<&'static Job> = jobs().filter(|job| job.group == group).collect();
     assert!(!jobs.is_empty(), "the group {group} has jobs");
     for job in jobs {
         let template = Template::make(job);
         template.stop_at_each_step();
-        if long() || matches!(job.visits, Visits::Each) {
+        if long() || !matches!(job.visits, Visits::Few(_)) {
             template.fail_at_each_step();
         }
     }
+}
+
+/// Some numbers up to the last one, first and last among them if they are two or more.
+fn spread(last: u64, count: u64) -> impl Iterator<Item = u64> {
+    let count = count.min(last);
+    (1..=count)
+        .map(move |nth| if count == 1 { last } else { 1 + (nth - 1) * (last - 1) / (count - 1) })
 }
 
 #[test]
@@ -237,10 +285,15 @@ fn ops_1_a_prepared_transaction_that_is_stopped_at_any_step_is_prepared_or_ended
 }
 
 #[test]
+fn ops_5_a_copy_that_is_stopped_at_any_step_is_whole_or_absent() {
+    visit("copies");
+}
+
+#[test]
 fn every_job_belongs_to_a_group_that_is_visited() {
-    const GROUPS: [&str; 7] =
-        ["commit", "merge", "large merge", "refs", "import", "overlay", "prepared"];
-    for job in &JOBS {
+    const GROUPS: [&str; 8] =
+        ["commit", "merge", "large merge", "refs", "import", "overlay", "prepared", "copies"];
+    for job in jobs() {
         assert!(GROUPS.contains(&job.group), "{} is visited by a test", job.name);
     }
 }
@@ -280,7 +333,7 @@ fn ops_1_a_store_whose_making_is_stopped_at_any_step_is_made_by_the_next_open() 
 
 #[test]
 fn ops_1_a_recovery_that_is_stopped_at_any_step_is_done_by_the_next_open() {
-    let job = JOBS.iter().find(|job| job.name == "bulk load").expect("the job");
+    let job = jobs().find(|job| job.name == "bulk load").expect("the job");
     let template = Template::make(job);
     // Of a load that was stopped: taken in, and without its commit.
     let path = template.copy();
@@ -291,6 +344,8 @@ fn ops_1_a_recovery_that_is_stopped_at_any_step_is_done_by_the_next_open() {
     assert!(!comes_through("worker", &variables), "it is stopped");
     stop_while_opening(
         |to| copy(&path, to),
-        |store, when| assert!(Content::of(store) == template.before, "{when}: as before the load"),
+        |store, when| {
+            assert!(State::of(store, job) == template.before, "{when}: as before the load")
+        },
     );
 }
