@@ -1,9 +1,10 @@
-//! Reading every byte of a backup.
+//! Reading every byte of a backup, and moving aside what is damaged.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Backups, FILES, stopped};
 use crate::engine::files::names;
@@ -11,6 +12,9 @@ use crate::error::{ErrorKind, Result};
 use crate::format::backup::{PieceRecord, SnapshotRecord};
 use crate::maintain::pace::Job;
 use crate::progress::{Meter, Progress};
+
+/// Ends the name of a content that is not what its name says.
+const DAMAGED: &str = ".damaged";
 
 /// How a backup is verified.
 ///
@@ -104,6 +108,9 @@ pub struct BackupFault {
     pub what: String,
     /// The snapshots that cannot be restored because of it.
     pub snapshots: Vec<u64>,
+    /// Where it was moved, so that the next backup stores it anew. None if it is missing or no content,
+    /// or could not be moved.
+    pub moved_to: Option<PathBuf>,
 }
 
 /// The contents that some snapshots name, with the numbers of these.
@@ -112,12 +119,17 @@ pub(super) type Named = BTreeMap<[u8; 32], (PieceRecord, Vec<u64>)>;
 impl Backups {
     /// Reads every byte of one or all snapshots, and holds it against the hashes.
     ///
-    /// What is wrong is in the report: that is no error. Cost: each content is read once.
+    /// What is wrong is in the report: that is no error. Damaged contents are moved aside, to a name
+    /// that ends in `.damaged`: the next backup stores them anew if the store still has them, and the
+    /// snapshots that need them can be restored again. They stay where they are, and the next
+    /// verification moves them, while somebody adds a snapshot or if the directory cannot be written
+    /// to. Cost: each content is read once.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such snapshot; [`Busy`](ErrorKind::Busy)
     /// while the backup is pruned; [`Interrupted`](ErrorKind::Interrupted) if the caller stops
-    /// it; [`Io`](ErrorKind::Io) if the directory cannot be read. The backup is not changed.
+    /// it; [`Io`](ErrorKind::Io) if the directory cannot be read. Every content is still there, under
+    /// the one name or the other.
     pub fn verify(&self, options: VerifyBackupOptions<'_>) -> Result<BackupReport> {
         let _reading = self.lock_to_read()?;
         let mut report = BackupReport::default();
@@ -132,28 +144,55 @@ impl Backups {
         report.snapshots = (records.len() + damaged.len()) as u64;
         for (number, e) in damaged {
             let path = self.record_path(number);
-            report.faults.push(BackupFault { path, what: e.to_string(), snapshots: vec![number] });
+            let (what, snapshots) = (e.to_string(), vec![number]);
+            report.faults.push(BackupFault { path, what, snapshots, moved_to: None });
         }
         let named = named(records.values());
         let mut job = Job::new(options.meter, options.rate);
+        let mut bad = Vec::new();
         let bytes = named.values().map(|(piece, _)| piece.size).sum();
         let checked = job.stage("verify", named.len() as u64, bytes).and_then(|()| {
             named.values().try_for_each(|(piece, snapshots)| {
                 if let Some(what) = self.check(piece, &mut job)? {
                     let (path, snapshots) = (self.piece_path(piece), snapshots.clone());
-                    report.faults.push(BackupFault { path, what, snapshots });
+                    bad.push((*piece, BackupFault { path, what, snapshots, moved_to: None }));
                 }
                 (report.contents, report.bytes) = (report.contents + 1, report.bytes + piece.size);
                 job.done()
             })
         });
         checked.map_err(|e| stopped(e, "interrupted, the backup was not changed"))?;
+        self.set_aside(&mut bad, &mut job).map_err(|e| {
+            stopped(e, "interrupted, some damaged contents are not moved aside yet")
+        })?;
+        report.faults.extend(bad.into_iter().map(|(_, fault)| fault));
         if options.snapshot.is_none() {
             report.unnamed =
                 self.contents()?.iter().filter(|path| !is_named(&named, path)).count() as u64;
         }
         report.faults.sort_unstable();
         Ok(report)
+    }
+
+    /// Moves damaged contents aside, where that can be done now.
+    fn set_aside(&self, bad: &mut [(PieceRecord, BackupFault)], job: &mut Job<'_>) -> Result<()> {
+        if bad.is_empty() {
+            return Ok(());
+        }
+        // Who adds a snapshot may count on a content that it has seen there.
+        let Ok(_owner) = self.lock(Duration::ZERO) else { return Ok(()) };
+        for (piece, fault) in bad {
+            // It may have been stored anew since it was looked at.
+            if !fault.path.exists() || self.check(piece, job)?.is_none() {
+                continue;
+            }
+            let mut aside = fault.path.clone().into_os_string();
+            aside.push(DAMAGED);
+            let aside = PathBuf::from(aside);
+            // If a crash takes that back, the next verification does it again.
+            fault.moved_to = fs::rename(&fault.path, &aside).is_ok().then_some(aside);
+        }
+        Ok(())
     }
 
     /// What is wrong with a content, if anything is.
@@ -208,9 +247,14 @@ pub(super) fn named<'r>(records: impl IntoIterator<Item = &'r SnapshotRecord>) -
     named
 }
 
-/// Whether a file below the directory of contents is one that a snapshot names.
-pub(super) fn is_named(named: &Named, path: &std::path::Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let hash = name.and_then(|name| blake3::Hash::from_hex(name).ok());
-    hash.is_some_and(|hash| named.contains_key(hash.as_bytes()))
+/// Whether a file below the directory of contents is one that a snapshot names. One that is damaged counts
+/// as long as no whole one is in its place.
+pub(super) fn is_named(named: &Named, path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let (hex, is_needed) = match name.strip_suffix(DAMAGED) {
+        Some(hex) => (hex, !path.with_file_name(hex).exists()),
+        None => (name, true),
+    };
+    let is_named = |hash: blake3::Hash| named.contains_key(hash.as_bytes());
+    is_needed && blake3::Hash::from_hex(hex).is_ok_and(is_named)
 }

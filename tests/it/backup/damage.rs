@@ -96,7 +96,7 @@ fn ops_5_what_is_missing_or_cut_is_named_and_refused() {
         let faults = backup.faults();
         let cut = format!("it has {} bytes, and had {}", whole.len() - 1, whole.len());
         assert_eq!((&faults[0].0, &faults[0].1), (&name, &cut), "it is named");
-        fs::remove_file(&path).expect("it is removed");
+        assert!(!path.exists(), "and moved aside");
         let faults = backup.faults();
         assert_eq!((&faults[0].0, faults[0].1.as_str()), (&name, "it is missing"), "it is named");
         backup.must_refuse(&faults[0].2, &name);
@@ -116,6 +116,56 @@ fn ops_5_a_content_that_was_removed_comes_back_with_the_next_backup() {
     let target = backup.dir.path().join("again");
     backup.open().restore(&target, Default::default()).expect("it is restored");
     assert_eq!(Content::at(&target), backup.content, "and is what the store is");
+}
+
+#[test]
+fn ops_5_a_damaged_content_is_moved_aside_and_comes_back_with_the_next_backup() {
+    let backup = Backup::new();
+    let before = contents(&backup.path());
+    for name in before.keys() {
+        let path = backup.path().join("files").join(name);
+        let mut bytes = fs::read(&path).expect("it is read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).expect("it is damaged");
+    }
+    let faults = backup.open().verify(Default::default()).expect("a report").faults;
+    assert_eq!(faults.len(), before.len(), "all are damaged");
+    for fault in &faults {
+        let aside = fault.moved_to.as_ref().expect("it is moved");
+        assert!(aside.exists() && !fault.path.exists(), "it is under the name that is told");
+        assert!(aside.to_string_lossy().ends_with(".damaged"), "and cannot be mistaken");
+    }
+    backup.open().prune(Default::default()).expect("it is pruned");
+    assert!(faults[0].moved_to.as_ref().is_some_and(|p| p.exists()), "it stays while it is needed");
+    backup.store.back_up(backup.path(), Default::default()).expect("a backup");
+    let report = backup.open().verify(VerifyBackupOptions::default().snapshot(3));
+    assert_eq!(report.expect("a report").faults, [], "the new snapshot has inherited nothing");
+    let target = backup.dir.path().join("again");
+    backup.open().restore(&target, Default::default()).expect("it is restored");
+    assert_eq!(Content::at(&target), backup.content, "and is what the store is");
+    let whole = faults.iter().filter(|f| f.path.exists()).count();
+    let pruned = backup.open().prune(Default::default()).expect("it is pruned");
+    assert_eq!(pruned.contents, whole as u64, "what has a whole one in its place is not needed");
+}
+
+#[test]
+fn ops_5_nothing_is_moved_aside_while_a_snapshot_is_added() {
+    let backup = Backup::new();
+    let name = contents(&backup.path()).into_keys().next().expect("a content");
+    let path = backup.path().join("files").join(name);
+    fs::write(&path, "nonsense").expect("it is damaged");
+    let mut found = None;
+    let options = withy::BackupOptions::default().progress(|_| {
+        if found.is_none() {
+            found = Some(backup.open().verify(Default::default()).expect("a report").faults);
+            assert!(path.exists(), "it may be counted on");
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    backup.store.back_up(backup.path(), options).expect("a backup");
+    let found = found.expect("it was verified meanwhile");
+    assert_eq!((found.len(), &found[0].moved_to), (1, &None), "it is named, and stays");
 }
 
 #[test]

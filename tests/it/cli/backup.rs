@@ -92,10 +92,10 @@ $ rm $(ls away/files/*/* | head -1)
 $ withy backup verify away 2>&1 | sed 's/files.[0-9a-f][0-9a-f]./files\/XX\//'
 damaged: away/files/XX/ID: it is missing (snapshot 1)
 error: verify the backup away: 1 file damaged
-hint: remove damaged contents and back up again: what the store still has comes back
+hint: back up again: what the store still has comes back; then verify again
 $ withy backup verify away --quiet
 ! error: verify the backup away: 1 file damaged
-! hint: remove damaged contents and back up again: what the store still has comes back
+! hint: back up again: what the store still has comes back; then verify again
 [4]
 $ withy backup restore away again 2>&1 | sed 's/to again: .*: DIR/to again: FILE: DIR/; s/error: .*damaged: .*missing/REFUSED/'
 REFUSED

@@ -73,6 +73,9 @@ struct List {
 }
 
 /// Read every byte of all snapshots, or of one, and compare it with its hash
+///
+/// Damaged contents are moved aside, to names that end in .damaged, so that the next `backup create` stores
+/// them anew if the store still has them.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -243,14 +246,19 @@ fn verify(args: &Verify, app: &App) -> Result<Outcome> {
         app.say(app.out()?, object, |_| String::new())?;
     } else if !app.globals.quiet {
         for fault in &report.faults {
-            let BackupFault { path, what, snapshots, .. } = fault;
-            complain(&format!("damaged: {}: {what} ({})\n", path.display(), numbers(snapshots)));
+            let BackupFault { path, what, snapshots, moved_to, .. } = fault;
+            let moved = moved_to.as_ref().map(|to| format!("; moved to {}", to.display()));
+            let (path, numbers) = (path.display(), numbers(snapshots));
+            complain(&format!(
+                "damaged: {path}: {what} ({numbers}){}\n",
+                moved.unwrap_or_default()
+            ));
         }
     }
     let cause = format!("{} damaged", plural(report.faults.len() as u64, "file"));
     let doing = format!("verify the backup {}", args.dir.display());
     Err(Failure::new(Code::Damaged, doing, cause)
-        .hint("remove damaged contents and back up again: what the store still has comes back"))
+        .hint("back up again: what the store still has comes back; then verify again"))
 }
 
 fn fault_object(fault: &BackupFault) -> Object {
@@ -258,6 +266,7 @@ fn fault_object(fault: &BackupFault) -> Object {
         .with("path", fault.path.display().to_string())
         .with("what", fault.what.as_str())
         .with("snapshots", fault.snapshots.clone())
+        .with("moved_to", fault.moved_to.as_ref().map(|path| path.display().to_string()))
 }
 
 /// `snapshot 3`, `snapshots 3, 4`.
