@@ -156,7 +156,11 @@ fn ops_7_what_is_purged_is_in_no_commit_and_in_no_file() {
         for (seq, said) in &before {
             assert_eq!(&now[seq], said, "what commit {seq} says, and what else it shows");
         }
-        assert_eq!(store.purges().expect("records"), [done.clone()], "the audit record");
+        assert_eq!(
+            store.purges().expect("records"),
+            std::slice::from_ref(&done),
+            "the audit record"
+        );
         let head = store.commit("main").expect("main");
         assert_eq!(head.message, "purge: it leaked", "the commit says so");
         let undone = store.undo().expect("one operation");

@@ -41,7 +41,6 @@ fn filled(rows: u32) -> Scratch {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "figures for docs/reliability.md")]
 fn ops_6_memory_does_not_grow_with_rows() {
     let is_long = std::env::var_os("WITHY_LONG").is_some();
     let rows = if is_long { 4_000_000 } else { 40_000 };
