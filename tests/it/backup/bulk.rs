@@ -7,7 +7,7 @@ use withy::{Read, Store};
 
 use super::{open, open_to_read};
 
-const ROWS: u64 = 200;
+const ROWS: u64 = 50;
 
 /// Loads a branch of its own each time, and writes commits in between, until it is told to end.
 fn load_on(store: &Store, done: &AtomicBool, loaded: &AtomicU64) {
@@ -21,6 +21,8 @@ fn load_on(store: &Store, done: &AtomicBool, loaded: &AtomicU64) {
         load(store, &format!("load/{n}"), rows, options).expect("it is loaded");
         main.put(format!("own/{:02}", n % 50), n.to_string()).expect("it is written");
         loaded.fetch_max(store.latest().get(), Ordering::SeqCst);
+        // Looking at all of it must not take longer than loading it.
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 
@@ -44,7 +46,7 @@ fn ops_5_a_copy_beside_bulk_loads_has_no_commit_without_its_rows() {
     let (done, loaded) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| load_on(&store, &done, &loaded));
-        for n in 0..if long { 400 } else { 24 } {
+        for n in 0..if long { 60 } else { 8 } {
             let acknowledged = loaded.load(Ordering::SeqCst);
             let copy = dir.path().join(format!("copy-{n}"));
             // Half of them by a reader, as another process would.

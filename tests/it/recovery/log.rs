@@ -188,7 +188,8 @@ fn ops_1_a_log_that_grows_while_it_is_read_is_never_taken_for_damage() {
                 if done.load(SeqCst) {
                     break;
                 }
-                written.store(must_put(&main, &format!("{:03}", n % 500), "value").get(), SeqCst);
+                let key = format!("{:03}", n % 500);
+                written.store(must_put(&main, &key, &n.to_string()).get(), SeqCst);
             }
         });
         for _ in 0..60 {
