@@ -206,13 +206,13 @@ impl OpenOptions {
     /// [`Store::resumed`] says what that came to.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no store and none may be made;
-    /// [`Exists`](ErrorKind::Exists) if one is there and must not be;
-    /// [`Busy`](ErrorKind::Busy), naming process id and start time, if another process has it open for
-    /// writing; [`Invalid`](ErrorKind::Invalid) if a saga or action that was registered makes no sense;
-    /// [`Incompatible`](ErrorKind::Incompatible) if the directory is something else, or a
-    /// store of a newer format; [`Corrupt`](ErrorKind::Corrupt) if it is damaged;
-    /// [`Io`](ErrorKind::Io) if the files cannot be read. Nothing is changed by a refused open.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no store and none may be made;
+    /// [`Exists`](crate::ErrorKind::Exists) if one is there and must not be;
+    /// [`Busy`](crate::ErrorKind::Busy), naming process id and start time, if another process has it open for
+    /// writing; [`Invalid`](crate::ErrorKind::Invalid) if a saga or action that was registered makes no sense;
+    /// [`Incompatible`](crate::ErrorKind::Incompatible) if the directory is something else, or a
+    /// store of a newer format; [`Corrupt`](crate::ErrorKind::Corrupt) if it is damaged;
+    /// [`Io`](crate::ErrorKind::Io) if the files cannot be read. Nothing is changed by a refused open.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
         let path = path.as_ref();
         self.coord.registry()?;
