@@ -63,8 +63,12 @@ impl State {
     }
 }
 
-/// Names of what is beside a store, but for what is being made.
+/// Names of what is beside a store, but for what is being made. A store that is one of several copies
+/// has nothing of its own beside it.
 fn beside(store: &Path) -> BTreeSet<String> {
+    if store.file_name().is_none_or(|name| name != "store") {
+        return BTreeSet::new();
+    }
     let place = store.parent().expect("a store is in a directory");
     let entries = fs::read_dir(place).expect("the directory is read");
     let names = entries
