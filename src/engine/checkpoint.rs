@@ -70,10 +70,12 @@ fn log_size(dir: &Path) -> Result<u64> {
 /// length of the manifest are the same before and after the linking, everything it needs was there. The
 /// ends of the logs are looked at in between: what they need was in the manifest by then.
 fn beside_writer(from: &Path, dir: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(dir);
+    fault::file(Point::Create, dir, || fs::create_dir(dir))
+        .map_err(|e| refused("cannot make", dir, e))?;
+    // What is linked stays so from one look to the next: each has less to do, so a writer that makes
+    // files all the time does not get away for ever.
     for attempt in 0..MAX_OPENS {
-        let _ = fs::remove_dir_all(dir);
-        fault::file(Point::Create, dir, || fs::create_dir(dir))
-            .map_err(|e| refused("cannot make", dir, e))?;
         if let Some((current, length)) = version(from)
             && link_all(from, dir)?
         {
@@ -88,14 +90,23 @@ fn beside_writer(from: &Path, dir: &Path) -> Result<()> {
     Err(Error::new(ErrorKind::Busy, text).with_hint("try again when there is less to write"))
 }
 
-/// Links all files of the database; false if one went away meanwhile.
+/// Links all files of the database that are not linked yet, and lets those go that it has no more; false
+/// if one went away meanwhile.
 fn link_all(from: &Path, dir: &Path) -> Result<bool> {
-    for name in names(from)? {
+    let all = names(from)?;
+    let mut known = names(dir)?;
+    for gone in known.extract_if(.., |name| all.binary_search(name).is_err()) {
+        files::remove(&dir.join(gone))?;
+    }
+    for name in all {
+        let (source, target) = (from.join(&name), dir.join(&name));
         match FileKind::of(&name) {
             None | Some(FileKind::Current) => continue,
-            Some(_) => {}
+            // These never change.
+            Some(FileKind::Table) if known.binary_search(&name).is_ok() => continue,
+            // Where they are copied, they have to be copied again.
+            Some(_) => files::remove(&target)?,
         }
-        let (source, target) = (from.join(&name), dir.join(&name));
         // Another disk, a file of another user, a file system without links: then it is copied.
         let linked = fault::file(Point::Link, &target, || fs::hard_link(&source, &target));
         let done = linked.or_else(|e| match e.kind() {
