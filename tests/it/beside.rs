@@ -6,7 +6,7 @@ use std::time::Duration;
 use withy::{ErrorKind, FollowOptions, Follower, KeyRange, Read, Seq, Store};
 
 use crate::ownership::{Holder, listing, scratch};
-use crate::support::{must_fail, must_get};
+use crate::support::{is_long, must_fail, must_get};
 
 /// Command lines of all verbs that read.
 const READING: [&str; 24] = [
@@ -84,7 +84,7 @@ fn ops_4_a_follower_keeps_up_with_commits_flushes_and_collections_of_a_busy_writ
     holder.tell("put 1");
     holder.tell("retain 5");
     let mut follower = must_follow(&path);
-    let rounds = if std::env::var("WITHY_LONG").is_ok_and(|value| value == "1") { 50 } else { 8 };
+    let rounds = if is_long() { 50 } else { 8 };
     let mut views = Vec::new();
     for round in 0..rounds {
         // Many orders are under way while the follower reads.

@@ -13,14 +13,14 @@ use withy::{
     KeyRange, Read, Seq, Store,
 };
 
-use crate::support::Scratch;
+use crate::support::{Scratch, is_long};
 
 const BRANCHES: [&str; 4] = ["main", "east", "west", "east/deep"];
 const ACCOUNTS: usize = 8;
 const TOTAL: i64 = 800;
 
 fn duration() -> Duration {
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     Duration::from_secs(if long { 30 } else { 3 })
 }
 

@@ -6,8 +6,8 @@ use withy::{
 };
 
 use crate::support::{
-    Scratch, must_branch, must_delete, must_fail, must_get, must_head, must_put, must_scan,
-    must_write,
+    Scratch, is_long, must_branch, must_delete, must_fail, must_get, must_head, must_put,
+    must_scan, must_write,
 };
 
 fn plain() -> CommitOptions {
@@ -101,7 +101,7 @@ fn kv_1_a_value_of_100_mib_round_trips() {
 /// Only with `WITHY_LONG=1`: it takes several GiB of memory.
 #[test]
 fn kv_1_a_value_of_1_gib_round_trips() {
-    if std::env::var("WITHY_LONG").is_ok_and(|value| value == "1") {
+    if is_long() {
         let mut store = Scratch::new();
         let value = noise(MAX_VALUE_LEN, 1);
         let hash = ValueHash::of(&value);

@@ -6,6 +6,7 @@ use withy::exchange::{LoadOptions, load};
 use withy::{Read, Store};
 
 use super::{open, open_to_read};
+use crate::support::is_long;
 
 const ROWS: u64 = 50;
 
@@ -51,7 +52,7 @@ fn ops_5_a_copy_beside_bulk_loads_has_no_commit_without_its_rows() {
     let dir = tempfile::tempdir().expect("a scratch directory");
     let home = dir.path().join("store");
     let store = open(&home);
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let (done, loaded) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| load_on(&store, &done, &loaded));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use withy::{Backups, ErrorKind, RestoreOptions, Store, VerifyBackupOptions};
 
 use super::{Content, contents, grow, open, tree};
-use crate::support::must_fail;
+use crate::support::{is_long, must_fail};
 
 struct Backup {
     dir: tempfile::TempDir,
@@ -62,7 +62,7 @@ impl Backup {
 fn ops_5_any_flipped_bit_of_a_content_is_named_and_refused() {
     let backup = Backup::new();
     let mut random = fastrand::Rng::with_seed(55);
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let names: Vec<String> = contents(&backup.path()).into_keys().collect();
     for round in 0..if long { 500 } else { 40 } {
         let name = format!("files/{}", names[random.usize(..names.len())]);

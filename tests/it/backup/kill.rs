@@ -14,7 +14,7 @@ use withy::{
 };
 
 use super::{Content, grow, open, open_to_read, tree};
-use crate::support::must_fail;
+use crate::support::{is_long, must_fail};
 
 /// Name the directory, the job and the step of the process that is killed.
 const DIR: &str = "WITHY_TEST_COPY";
@@ -218,7 +218,7 @@ impl Scene {
 fn kill_everywhere(job: &str) {
     let mut scene = Scene::new();
     scene.prepare("");
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     // Until the job ends before it comes to the step.
     let mut step = 1;
     loop {
@@ -236,7 +236,7 @@ fn kill_everywhere(job: &str) {
 }
 
 fn kill_at_random(job: &str, mut scene: Scene, longest_ms: u64) {
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let mut random = fastrand::Rng::with_seed(57);
     for n in 0..if long { 100 } else { 4 } {
         scene.prepare(job);

@@ -14,6 +14,7 @@ use withy::{
 };
 
 use super::open_to_read;
+use crate::support::is_long;
 
 const ROWS: u64 = 100_000;
 const WRITERS: u64 = 4;
@@ -122,7 +123,7 @@ fn check(dir: &Path, copies: &[std::path::PathBuf]) {
 
 #[test]
 fn ops_5_copies_every_second_cost_little() {
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let (turns, length) =
         if long { (9, Duration::from_secs(10)) } else { (1, Duration::from_secs(1)) };
     let dir = tempfile::tempdir().expect("a scratch directory");

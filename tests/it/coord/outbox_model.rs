@@ -7,7 +7,7 @@ use fastrand::Rng;
 use withy::{Delivery, ErrorKind, MessageId, MessageState, RetryPolicy, Store};
 
 use super::{enqueue, open, options, scratch, text};
-use crate::support::must_fail;
+use crate::support::{is_long, must_fail};
 
 const TOPICS: [&str; 3] = ["a", "a b", "b"];
 const ATTEMPTS: u32 = 3;
@@ -233,7 +233,7 @@ fn play(seed: u64) {
 
 #[test]
 fn outbox_1_random_use_agrees_with_the_model() {
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let rounds = if long { 400 } else { 25 };
     (0..rounds).for_each(play);
 }

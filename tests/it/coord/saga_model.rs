@@ -9,7 +9,7 @@ use withy::{RetryPolicy, SagaDef, SagaOutcome, SagaPhase, SagaStep};
 
 use super::saga::note;
 use super::{open, options, scratch};
-use crate::support::must_get;
+use crate::support::{is_long, must_get};
 
 const ATTEMPTS: i64 = 3;
 
@@ -138,7 +138,7 @@ fn play(seed: u64) {
 
 #[test]
 fn saga_1_random_sagas_come_to_the_end_of_the_model() {
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let rounds = if long { 1_000 } else { 60 };
     (0..rounds).for_each(play);
 }

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use withy::{BranchOptions, Cursor, DeleteOptions, ErrorKind, FeedEvent, Seq};
 
 use super::{World, by, must_open};
-use crate::support::{must_fail, must_put, must_verify};
+use crate::support::{is_long, must_fail, must_put, must_verify};
 
 const CURSORS: [&str; 3] = ["a", "b", "c"];
 const BRANCHES: [&str; 3] = ["main", "one", "two"];
@@ -192,7 +192,7 @@ fn history(seed: u64) -> (usize, usize) {
 
 #[test]
 fn feed_2_every_event_comes_at_least_once_and_in_order_whoever_crashes_and_whatever_is_collected() {
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let (mut given, mut gone) = (0, 0);
     for seed in 0..if long { 1_000 } else { 25 } {
         let done = std::panic::catch_unwind(|| history(seed));

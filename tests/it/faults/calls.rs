@@ -16,8 +16,8 @@ use withy::{
 
 use super::content::{Content, must_be_tidy, must_feed};
 use super::kill::{Said, must_have, open, say};
-use super::{long, shim};
-use crate::support::must_put;
+use super::shim;
+use crate::support::{is_long, must_put};
 
 /// Names the store of the process whose calls fail.
 const STORE: &str = "WITHY_TEST_CALLS";
@@ -191,7 +191,7 @@ fn fail_each(error: &str, call: &str, how: &str, samples: u64) {
     let text = std::fs::read_to_string(&count).expect("the calls were counted");
     let line = text.lines().find_map(|line| line.strip_prefix(call)).expect("the call is known");
     let calls: u64 = line.trim().parse().expect("a number");
-    let stride = if long() { 1 } else { (calls / samples).max(1) };
+    let stride = if is_long() { 1 } else { (calls / samples).max(1) };
     let (mut tried, mut failed) = (0, 0);
     for number in (1..=calls).filter(|number| number.is_multiple_of(stride)) {
         let _ = std::fs::remove_dir_all(&store);
@@ -248,7 +248,7 @@ fn ops_3_with_few_descriptors_there_are_errors_or_it_works() {
     let dir = tempfile::tempdir().expect("a scratch directory can be made");
     let program = std::env::current_exe().expect("this program has a path");
     let limits = [10, 14, 18, 22, 26, 30, 40, 64];
-    for limit in limits.into_iter().filter(|limit| long() || limit % 4 == 2 || *limit == 64) {
+    for limit in limits.into_iter().filter(|limit| is_long() || limit % 4 == 2 || *limit == 64) {
         let store = dir.path().join(format!("store-{limit}"));
         let mut command = Command::new("sh");
         command

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::long;
+use crate::support::is_long;
 
 type Target = (&'static str, fn(&[u8]));
 
@@ -79,7 +79,7 @@ fn hostile_bytes_come_to_an_answer_in_every_decoder_and_parser() {
         }
         // Those that write to a store take longer.
         let few = ["settings", "revs"].contains(&target.0);
-        let rounds = if few { 400 } else { 4_000 } * if long() { 50 } else { 1 };
+        let rounds = if few { 400 } else { 4_000 } * if is_long() { 50 } else { 1 };
         for _ in 0..rounds {
             must_come_to_an_answer(target, &mutated(&mut random, &seeds));
         }

@@ -16,7 +16,7 @@ use withy::{
 };
 
 use super::content::{Content, must_be_tidy, must_feed};
-use super::long;
+use crate::support::is_long;
 
 /// Name the store, the durability and the round of the process that is killed.
 const STORE: &str = "WITHY_TEST_FAULTS_KILL";
@@ -368,10 +368,10 @@ fn kill_under_load(durability: &str, rounds: u32) {
 
 #[test]
 fn ops_1_a_process_killed_under_load_loses_nothing_that_was_synced() {
-    kill_under_load("sync", if long() { 200 } else { 4 });
+    kill_under_load("sync", if is_long() { 200 } else { 4 });
 }
 
 #[test]
 fn ops_1_a_process_killed_under_load_loses_nothing_that_was_buffered() {
-    kill_under_load("buffered", if long() { 200 } else { 4 });
+    kill_under_load("buffered", if is_long() { 200 } else { 4 });
 }

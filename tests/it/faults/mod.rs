@@ -10,8 +10,3 @@ mod kill;
 mod points;
 mod power;
 mod shim;
-
-/// Whether the tests run at their full length.
-fn long() -> bool {
-    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
-}

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use withy::{Batch, Clock, CommitOptions, Durability, GcOptions, Setting, Store, SystemClock};
 
-use super::is_long;
+use crate::support::is_long;
 
 const STORE: &str = "WITHY_TEST_GC_MEMORY";
 const ROWS: &str = "WITHY_TEST_GC_ROWS";

@@ -9,8 +9,7 @@ use withy::{
     Strategy, TagOptions,
 };
 
-use super::is_long;
-use crate::support::{Scratch, must_verify, rows};
+use crate::support::{Scratch, is_long, must_verify, rows};
 
 type Rows = Vec<(String, String)>;
 

@@ -15,8 +15,7 @@ use withy::{
     KeyRange, LogOptions, MergeOptions, Read, Seq, Setting, Store, TagOptions, Txn, View,
 };
 
-use super::is_long;
-use crate::support::{Scratch, must_branch, must_scan};
+use crate::support::{Scratch, is_long, must_branch, must_scan};
 
 const KEYS: u64 = 1_000;
 const ROUNDS: u64 = 50;

@@ -11,8 +11,8 @@ use withy::{
     MergeOptions, Read, TagOptions, Txn,
 };
 
-use super::{at, long};
-use crate::support::{Scratch, show};
+use super::at;
+use crate::support::{Scratch, is_long, show};
 
 const ACCOUNTS: usize = 10;
 const EACH: i64 = 1_000;
@@ -251,7 +251,7 @@ fn run(level: Isolation, writers: u64, disturbed: bool) {
         if disturbed {
             threads.push(scope.spawn(move || shared.disturb(rng(200))));
         }
-        let mut left = Duration::from_secs(if long() { 15 } else { 1 });
+        let mut left = Duration::from_secs(if is_long() { 15 } else { 1 });
         let pause = Duration::from_millis(20);
         // A thread that fails must end the others too, or the test would not end.
         while !left.is_zero() && !threads.iter().any(|thread| thread.is_finished()) {

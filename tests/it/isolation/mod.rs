@@ -131,11 +131,6 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Whether `WITHY_LONG` asks for the long run.
-fn long() -> bool {
-    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
-}
-
 /// The seeds to run: those of the normal run, or as many as `WITHY_SEEDS` says, or `WITHY_SEED` alone.
 fn seeds(normal: u64) -> Vec<u64> {
     match (number("WITHY_SEED"), number("WITHY_SEEDS")) {

@@ -16,7 +16,7 @@ use withy::{
     SystemClock,
 };
 
-use crate::support::must_branch;
+use crate::support::{is_long, must_branch};
 
 /// Name the store and the job of the process that is to be killed.
 const STORE: &str = "WITHY_TEST_KILL";
@@ -353,7 +353,7 @@ fn kill_at_random(name: &str) {
     drop(worker);
     assert!(template.check(&path), "what was acknowledged is there, however the process ends");
 
-    let long = std::env::var("WITHY_LONG").is_ok_and(|value| value == "1");
+    let long = is_long();
     let mut random = fastrand::Rng::with_seed(8);
     let longest = u64::try_from(took).unwrap_or(0).max(1) * 1_100;
     for _ in 0..if long { 50 } else { template.job.kills } {

@@ -10,13 +10,11 @@ use withy::{
     Seq, Store,
 };
 
-use crate::support::{Scratch, must_branch, must_get, must_head, must_put, must_write, rows};
+use crate::support::{
+    Scratch, is_long, must_branch, must_get, must_head, must_put, must_write, rows,
+};
 
 const BRANCHES: usize = 200;
-
-fn long() -> bool {
-    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
-}
 
 fn name(branch: usize) -> String {
     format!("topic/{branch:03}")
@@ -132,7 +130,7 @@ fn merge_8_of_branches_that_race_with_one_key_one_lands_and_the_others_conflict(
     const RACERS: usize = 8;
     let store = Scratch::new();
     let main = store.main().expect("main");
-    for round in 0..if long() { 200 } else { 20 } {
+    for round in 0..if is_long() { 200 } else { 20 } {
         let name = |racer: usize| format!("racer/{round}/{racer}");
         let own = |racer: usize| format!("own/{round}/{racer}");
         // The key is there in every second round.
@@ -241,7 +239,7 @@ fn write(store: &Store, thread: usize, times: usize) -> Done {
 
 #[test]
 fn merge_8_nothing_is_lost_between_merges_writers_and_transactions() {
-    let times = if long() { 400 } else { 40 };
+    let times = if is_long() { 400 } else { 40 };
     let mut store = Scratch::new();
     must_put(&store.main().expect("main"), "count", "0");
     let before = store.latest();

@@ -12,8 +12,8 @@ use withy::{
     OpenOptions, Read, Result, Seq, Store, TagOptions, VerifyOptions,
 };
 
-use super::{copy, flip, is_long, name, open_buffered, scratch, size};
-use crate::support::{must_branch, must_put};
+use super::{copy, flip, name, open_buffered, scratch, size};
+use crate::support::{is_long, must_branch, must_put};
 
 /// How a flipped bit came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

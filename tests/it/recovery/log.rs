@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use withy::{ErrorKind, Store};
 
 use super::{copy, cut, flip, name, newest, open_buffered, scratch, size, start_again};
-use crate::support::{must_fail, must_put, rows};
+use crate::support::{is_long, must_fail, must_put, rows};
 
 /// A store of ten commits, none of them synced since it was made, as the end of its process leaves it;
 /// and where each commit starts in the log, the end last.
@@ -204,7 +204,7 @@ fn ops_1_a_log_that_grows_while_it_is_read_is_never_taken_for_damage() {
             }
         });
         let _ends = Ends(&done);
-        for _ in 0..if super::is_long() { 60 } else { 12 } {
+        for _ in 0..if is_long() { 60 } else { 12 } {
             let acknowledged = written.load(SeqCst);
             let reader = Store::options().read_only(true).open(&home);
             let reader = reader.expect("what is written meanwhile is no damage");

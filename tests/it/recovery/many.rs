@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use withy::{CommitOptions, Store};
 
-use super::{copy, is_long, open_buffered, scratch};
+use super::{copy, open_buffered, scratch};
+use crate::support::is_long;
 
 /// Names the directory of the process that is killed.
 const DIR: &str = "WITHY_TEST_RECOVERY";

@@ -15,11 +15,6 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use withy::{Durability, Store};
 
-/// Whether `WITHY_LONG` asks for the long run.
-fn is_long() -> bool {
-    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
-}
-
 /// In memory where that can be had: hundreds of stores are made, and no disk is needed to show this.
 fn scratch() -> TempDir {
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());

@@ -12,6 +12,11 @@ use withy::{
     ErrorKind, KeyRange, OpenOptions, Read, Seq, Store, Timestamp, VerifyOptions,
 };
 
+/// Whether the tests are to run at their full length: `WITHY_LONG=1`.
+pub(crate) fn is_long() -> bool {
+    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
+}
+
 /// Starts at 2026-01-01T00:00:00Z and goes on by one second each time it is asked.
 #[derive(Debug)]
 pub(crate) struct TickingClock(AtomicI64);

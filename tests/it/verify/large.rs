@@ -8,7 +8,7 @@ use withy::exchange::{LoadOptions, load};
 use withy::{Batch, CommitOptions, Store, VerifyOptions};
 
 use super::told;
-use crate::support::{Scratch, must_branch};
+use crate::support::{Scratch, is_long, must_branch};
 
 /// The memory of this process at its highest since it was reset, in KiB, where the system tells.
 fn peak() -> Option<u64> {
@@ -42,8 +42,7 @@ fn filled(rows: u32) -> Scratch {
 
 #[test]
 fn ops_6_memory_does_not_grow_with_rows() {
-    let is_long = std::env::var_os("WITHY_LONG").is_some();
-    let rows = if is_long { 4_000_000 } else { 40_000 };
+    let rows = if is_long() { 4_000_000 } else { 40_000 };
     let mut store = filled(rows);
     store.close();
     let path = store.path();
@@ -62,7 +61,7 @@ fn ops_6_memory_does_not_grow_with_rows() {
     let grown = before.zip(peak()).map(|(before, after)| after.saturating_sub(before) / 1024);
     let _ = writeln!(std::io::stderr(), "memory grew by {grown:?} MiB");
     // Other tests run in this process at the same time, unless it is the long run.
-    if let Some(grown) = grown.filter(|_| is_long) {
+    if let Some(grown) = grown.filter(|_| is_long()) {
         assert!(grown < 128, "memory is bounded, and grew by {grown} MiB");
     }
 }

@@ -9,13 +9,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::ledger::{Ledger, Transfer};
+use crate::support::is_long;
 
 const ROOT: &str = "WITHY_TEST_TPC_CLIENTS";
 const ROUND: &str = "WITHY_TEST_TPC_ROUND";
 const ACCOUNTS: usize = 200;
 
 fn size() -> (usize, u64) {
-    if super::long() { (100, 10) } else { (24, 3) }
+    if is_long() { (100, 10) } else { (24, 3) }
 }
 
 fn say(what: &str) {

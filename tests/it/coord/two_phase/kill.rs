@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use withy::{Participant, Standing, StoreParticipant, Vote};
 
 use super::ledger::{Ledger, Transfer, copy};
+use crate::support::is_long;
 
 const ROOT: &str = "WITHY_TEST_TPC_ROOT";
 const PLAN: &str = "WITHY_TEST_TPC_PLAN";
@@ -177,7 +178,7 @@ fn kill_at_every_step(plan: &str, calls: &[&str]) -> Caught {
             store.commit_prepared(gid).expect("it is prepared");
         });
         // Recoveries are killed as well, one step later each time, until one comes to its end.
-        let thorough = super::long() || step == DECIDED;
+        let thorough = is_long() || step == DECIDED;
         let mut kill_at = if thorough { 1 } else { 0 };
         while run(&root, "recover", kill_at) != "done" {
             kill_at += 1;

@@ -22,7 +22,3 @@ fn must_prepare(store: &Store, gid: &str, work: impl FnOnce(&mut Txn<'_>) -> wit
 fn prepared(store: &Store) -> Vec<String> {
     store.list_prepared().expect("the list").into_iter().map(|one| one.gid).collect()
 }
-
-fn long() -> bool {
-    std::env::var("WITHY_LONG").is_ok_and(|value| value == "1")
-}

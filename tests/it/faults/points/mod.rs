@@ -23,8 +23,7 @@ use self::jobs::{Ending, JOBS, Job, Visits};
 use self::state::{State, has_left, leavings, must_be_tidy_around};
 use self::upkeep::UPKEEP;
 use super::content::{copy, must_be_tidy};
-use super::long;
-use crate::support::TickingClock;
+use crate::support::{TickingClock, is_long};
 
 /// Name the store, the job and the plan of the process that is to be stopped.
 const STORE: &str = "WITHY_TEST_POINTS";
@@ -186,14 +185,14 @@ impl Template {
         let (steps, each) = self.steps();
         let before = |number| Plan::new(action, Moment::Before, number);
         let mut out: Vec<Plan> = match self.job.visits {
-            Visits::Few(count) if !long() => spread(steps, count).map(before).collect(),
-            Visits::OfEachKind(count) if !long() => each
+            Visits::Few(count) if !is_long() => spread(steps, count).map(before).collect(),
+            Visits::OfEachKind(count) if !is_long() => each
                 .into_iter()
                 .flat_map(|(kind, of)| spread(of, count).map(move |n| before(n).only(kind)))
                 .collect(),
             _ => (1..=steps).map(before).collect(),
         };
-        let first = if long() { 1 } else { steps };
+        let first = if is_long() { 1 } else { steps };
         out.extend((first..=steps).map(|number| Plan::new(action, Moment::After, number)));
         out
     }
@@ -211,7 +210,7 @@ impl Template {
 
     fn fail_at_each_step(&self) {
         let name = self.job.name;
-        let actions = if long() { &[Action::Fail, Action::FailOn][..] } else { &[Action::Fail] };
+        let actions = if is_long() { &[Action::Fail, Action::FailOn][..] } else { &[Action::Fail] };
         for plan in actions.iter().flat_map(|action| self.plans(*action)) {
             let when = format!("{name}, {plan}");
             let path = self.copy();
@@ -236,7 +235,7 @@ fn visit(group: &str) {
     for job in jobs {
         let template = Template::make(job);
         template.stop_at_each_step();
-        if long() || !matches!(job.visits, Visits::Few(_)) {
+        if is_long() || !matches!(job.visits, Visits::Few(_)) {
             template.fail_at_each_step();
         }
     }

@@ -16,8 +16,8 @@ use self::disk::Disk;
 use self::trace::Op;
 use super::content::{Content, must_be_tidy, must_feed};
 use super::kill::{Said, WRITERS, Writer, must_be_whole, must_have, open, say};
-use super::{long, shim};
-use crate::support::{must_get, must_put};
+use super::shim;
+use crate::support::{is_long, must_get, must_put};
 
 /// Name the store, the durability and the seed of the process that is traced.
 const STORE: &str = "WITHY_TEST_POWER";
@@ -167,10 +167,10 @@ fn a_disk_that_does_not_sync_is_found_out() {
 
 #[test]
 fn ops_1_a_power_cut_loses_nothing_that_was_synced() {
-    if long() { cut_power("sync", 200, 10) } else { cut_power("sync", 16, 16) }
+    if is_long() { cut_power("sync", 200, 10) } else { cut_power("sync", 16, 16) }
 }
 
 #[test]
 fn ops_1_a_power_cut_leaves_a_prefix_of_what_was_buffered() {
-    if long() { cut_power("buffered", 200, 10) } else { cut_power("buffered", 16, 16) }
+    if is_long() { cut_power("buffered", 200, 10) } else { cut_power("buffered", 16, 16) }
 }

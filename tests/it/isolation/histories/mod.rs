@@ -19,7 +19,8 @@ use adya::{History, Opts, Report, Valid, Workload};
 use withy::Isolation;
 
 use self::client::{Client, Shared};
-use super::{long, seeds};
+use super::seeds;
+use crate::support::is_long;
 
 const CLIENTS: usize = 8;
 
@@ -52,7 +53,7 @@ impl Run {
         };
         let shape =
             GenOpts { kind, key_count: 6, min_txn_len: 1, max_txn_len: 5, max_writes_per_key: 24 };
-        let txns = if long() { 60_000 } else { 3_000 };
+        let txns = if is_long() { 60_000 } else { 3_000 };
         let options =
             RunOpts { processes: CLIENTS, txns, seed, r#gen: shape, ..RunOpts::default() };
         let (text, stats) = adya::run::run(&connect, &options).expect("some commit");

@@ -2,7 +2,7 @@
 //! from the rules.
 //!
 //! `WITHY_SEEDS=1000` runs more seeds than the normal run does, `WITHY_SEED=n` runs one again;
-//! `WITHY_LONG=400` makes longer histories.
+//! `WITHY_STEPS=400` makes longer histories.
 
 mod import;
 mod laws;
@@ -28,7 +28,7 @@ fn run(make: fn(u64) -> World) {
     };
     for seed in seeds {
         let mut world = make(seed);
-        if let Some(steps) = number("WITHY_LONG") {
+        if let Some(steps) = number("WITHY_STEPS") {
             world.steps = steps as usize;
         }
         let Err(cause) = catch_unwind(AssertUnwindSafe(|| world.run())) else { continue };
