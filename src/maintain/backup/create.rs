@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BackupInfo, Backups, FILES, NEW, SNAPSHOTS, stopped};
+use super::{BackupInfo, Backups, FILES, NEW, stopped};
 use crate::clock::Clock;
 use crate::engine::files::{
     FileKind, Stamp, make_dir, names, refused, remove, sync_dir, write_durably,
@@ -132,8 +132,14 @@ pub(crate) fn create(
         .and_then(|()| source.engine.capture(&copy))
         .map_err(unfinished)?;
     let number = backups.numbers()?.last().map_or(1, |last| last + 1);
-    let mut add = Add { backups: &backups, job, touched: BTreeSet::new(), read: 0, written: 0 };
-    let files = add.files(&copy).map_err(unfinished)?;
+    if number == 1 {
+        // A run that was stopped may have left directories whose names are not on disk.
+        sync_dir(dir)?;
+    }
+    let (last, _) = backups.records()?;
+    let last = last.into_values().next_back().map(|record| record.files).unwrap_or_default();
+    let mut add = Add::new(&backups, job, &last);
+    let files = add.files(&copy, last).map_err(unfinished)?;
     add.sync()?;
     let record = SnapshotRecord {
         number,
@@ -157,21 +163,29 @@ fn unfinished(e: Error) -> Error {
 struct Add<'b, 'm> {
     backups: &'b Backups,
     job: Job<'m>,
+    /// Contents that are on disk: a record that is there names nothing that is not.
+    on_disk: BTreeSet<[u8; 32]>,
     /// Directories with contents of this snapshot whose entries may not be on disk.
     touched: BTreeSet<u8>,
     read: u64,
     written: u64,
 }
 
-impl Add<'_, '_> {
-    /// Takes in all files of the copy, by name.
-    fn files(&mut self, copy: &Path) -> Result<Vec<FileRecord>> {
+impl<'b, 'm> Add<'b, 'm> {
+    fn new(backups: &'b Backups, job: Job<'m>, last: &[FileRecord]) -> Self {
+        let on_disk = last.iter().flat_map(|file| &file.pieces).map(|piece| piece.hash).collect();
+        Self { backups, job, on_disk, touched: BTreeSet::new(), read: 0, written: 0 }
+    }
+
+    /// Takes in all files of the copy, by name; those of the last snapshot are not read if they were not
+    /// touched since.
+    fn files(&mut self, copy: &Path, last: Vec<FileRecord>) -> Result<Vec<FileRecord>> {
         let mut files = Vec::new();
         for name in names(copy)?.into_iter().filter(|name| FileKind::of(name).is_some()) {
             let stamp = Stamp::of(&copy.join(&name))?;
             files.push((name, stamp));
         }
-        let known = self.known()?;
+        let known = self.known(last);
         let unread: u64 = files
             .iter()
             .filter(|(name, stamp)| !is_known(&known, name, stamp))
@@ -191,10 +205,8 @@ impl Add<'_, '_> {
         Ok(records)
     }
 
-    /// Files of the newest snapshot that need not be read if they were not touched since, by name.
-    fn known(&self) -> Result<BTreeMap<String, FileRecord>> {
-        let (mut records, _) = self.backups.records()?;
-        let files = records.pop_last().map(|(_, record)| record.files).unwrap_or_default();
+    /// Files of the last snapshot that need not be read if they were not touched since, by name.
+    fn known(&self, last: Vec<FileRecord>) -> BTreeMap<String, FileRecord> {
         let is_whole = |file: &FileRecord| {
             // Only these never change; the others are small, or new in each copy.
             FileKind::of(&file.name) == Some(FileKind::Table)
@@ -202,7 +214,7 @@ impl Add<'_, '_> {
                 && file.modified != 0
                 && file.pieces.iter().all(|piece| self.backups.has(piece))
         };
-        Ok(files.into_iter().filter(is_whole).map(|file| (file.name.clone(), file)).collect())
+        last.into_iter().filter(is_whole).map(|file| (file.name.clone(), file)).collect()
     }
 
     /// Reads a file, and keeps those of its pieces that are not there yet.
@@ -227,10 +239,14 @@ impl Add<'_, '_> {
     }
 
     fn keep(&mut self, piece: &PieceRecord, content: &[u8]) -> Result<()> {
-        self.touched.insert(piece.hash[0]);
         if self.backups.has(piece) {
+            // One that a run left which was stopped may not have its name on disk.
+            if !self.on_disk.contains(&piece.hash) {
+                self.touched.insert(piece.hash[0]);
+            }
             return Ok(());
         }
+        self.touched.insert(piece.hash[0]);
         let path = self.backups.piece_path(piece);
         let unfinished = self.backups.dir.join(NEW).join("piece");
         let write = || -> std::io::Result<()> {
@@ -261,8 +277,7 @@ impl Add<'_, '_> {
     fn sync(&self) -> Result<()> {
         let files = self.backups.dir.join(FILES);
         self.touched.iter().try_for_each(|first| sync_dir(&files.join(format!("{first:02x}"))))?;
-        sync_dir(&files)?;
-        sync_dir(&self.backups.dir.join(SNAPSHOTS))
+        if self.touched.is_empty() { Ok(()) } else { sync_dir(&files) }
     }
 }
 
