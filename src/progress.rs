@@ -42,6 +42,27 @@ pub struct Progress {
 /// What is called with the progress; `Break` stops the work.
 pub(crate) type Callback<'a> = Box<dyn FnMut(Progress) -> ControlFlow<()> + 'a>;
 
+/// Gives the options of long work, which have a field `meter`, the method that takes the callback. The text
+/// says what becomes of work that the callback ends.
+macro_rules! takes_progress {
+    ($options:ident: $after:literal) => {
+        impl<'a> $options<'a> {
+            /// Calls this with the progress now and then; `Break` ends the work with
+            /// [`Interrupted`](crate::ErrorKind::Interrupted).
+            #[doc = $after]
+            #[must_use]
+            pub fn progress(
+                mut self,
+                call: impl FnMut($crate::Progress) -> std::ops::ControlFlow<()> + 'a,
+            ) -> Self {
+                self.meter = $crate::progress::Meter::new(Box::new(call));
+                self
+            }
+        }
+    };
+}
+pub(crate) use takes_progress;
+
 /// Calls the callback now and then.
 #[derive(Default)]
 pub(crate) struct Meter<'a> {

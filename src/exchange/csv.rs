@@ -16,7 +16,7 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::{KeyRange, show_key};
-use crate::progress::Meter;
+use crate::progress::{Meter, takes_progress};
 use crate::store::Store;
 use crate::view::Read;
 
@@ -281,17 +281,9 @@ impl<'a> CsvExport<'a> {
         self.range = range;
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the export.
-    #[must_use]
-    pub fn progress(
-        mut self,
-        call: impl FnMut(super::Progress) -> std::ops::ControlFlow<()> + 'a,
-    ) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(CsvExport: "What was written until then is not a whole export.");
 
 /// Writes rows as CSV or TSV, in key order; [`import_csv`] with the same shape reads them back.
 ///

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::kv::KeyRange;
-use crate::progress::Meter;
+use crate::progress::{Meter, takes_progress};
 use crate::store::Store;
 use crate::view::Read;
 
@@ -163,17 +163,9 @@ impl<'a> JsonlOptions<'a> {
         self.values = encoding;
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the export.
-    #[must_use]
-    pub fn progress(
-        mut self,
-        call: impl FnMut(super::Progress) -> std::ops::ControlFlow<()> + 'a,
-    ) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(JsonlOptions: "What was written until then is not a whole export.");
 
 /// Writes rows as JSON Lines, in key order; [`import_jsonl`] reads them back as they were.
 ///

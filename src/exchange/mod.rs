@@ -37,11 +37,10 @@
 
 use std::fmt;
 use std::io;
-use std::ops::ControlFlow;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kv::{check_key, check_value};
-use crate::progress::Meter;
+use crate::progress::{Meter, takes_progress};
 use crate::publish::Committed;
 
 mod bulk;
@@ -124,14 +123,9 @@ impl<'a> LoadOptions<'a> {
         self.memory = bytes;
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the load, and nothing is written.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(LoadOptions: "Nothing is written then.");
 
 /// What a load did.
 ///

@@ -1,7 +1,6 @@
 //! A copy of a store that is a store.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::pace::Job;
@@ -13,7 +12,7 @@ use crate::engine::files::{
 use crate::engine::{Engine, Point, fault};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Seq;
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// How a checkpoint is made.
 ///
@@ -42,14 +41,9 @@ impl<'a> CheckpointOptions<'a> {
         self.rate = Some(rate);
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the work, and nothing is left of it.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(CheckpointOptions: "Nothing is left of it then.");
 
 /// A checkpoint that was made.
 ///

@@ -7,7 +7,7 @@ use crate::engine::{Cut, Engine, Fault, LogReport, Salvaged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 use crate::id::Seq;
-use crate::progress::{Callback, Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// The end of a file that was never acknowledged, and is not used: the writer was stopped within it.
 ///
@@ -170,16 +170,9 @@ impl<'a> CheckupOptions<'a> {
         self.is_deep = deep;
         self
     }
-
-    /// Is told how far the reading has come; `Break` ends it.
-    pub fn progress(
-        mut self,
-        callback: impl FnMut(Progress) -> std::ops::ControlFlow<()> + 'a,
-    ) -> Self {
-        self.meter = Meter::new(Box::new(callback) as Callback<'a>);
-        self
-    }
 }
+
+takes_progress!(CheckupOptions: "Nothing is changed by it.");
 
 /// What was saved of a damaged store, and what was lost; see [`Store::salvage`](crate::Store::salvage).
 ///

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::io::Write;
-use std::ops::ControlFlow;
 
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// An output that can be shown in `Debug`.
 pub(super) struct Sink<'a>(pub(super) Box<dyn Write + 'a>);
@@ -63,15 +62,9 @@ impl<'a> GitImportOptions<'a> {
         self.marks = Some(Sink(Box::new(output)));
         self
     }
-
-    /// Calls this with the progress now and then, in commits and bytes read; `Break` ends the
-    /// import, and nothing of it stays.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(GitImportOptions: "It counts commits and bytes read. Nothing of the import stays then.");
 
 /// What an import of a stream did.
 ///
@@ -175,15 +168,10 @@ impl<'a> GitExportOptions<'a> {
         self.marks = Some(Sink(Box::new(output)));
         self
     }
-
-    /// Calls this with the progress now and then, in commits and bytes written; `Break` ends the
-    /// export.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(GitExportOptions:
+    "It counts commits and bytes written. What was written until then is not a whole export.");
 
 /// What an export wrote.
 ///

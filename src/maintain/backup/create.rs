@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::format::backup::{FileRecord, MAX_PIECE, PieceRecord, SnapshotRecord, 
 use crate::id::Seq;
 use crate::maintain::pace::Job;
 use crate::maintain::work::WorkDir;
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// Pieces of files that grow at their end: the next snapshot has all but the last one already.
 const GROWING_PIECE: u64 = 1 << 20;
@@ -68,15 +67,9 @@ impl<'a> BackupOptions<'a> {
         self.rate = Some(rate);
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the work. What was copied until then is
-    /// used by the next run.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(BackupOptions: "What was copied until then is used by the next run.");
 
 /// A snapshot that was added to a backup.
 ///

@@ -1,7 +1,6 @@
 //! Removing snapshots, and contents that no snapshot names any more.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::verify::{is_named, named};
@@ -10,7 +9,7 @@ use crate::engine::Locked;
 use crate::engine::files::{names, refused, remove, sync_dir};
 use crate::error::{Error, ErrorKind, Result};
 use crate::maintain::pace::Job;
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// What pruning keeps. Each rule keeps what it is for; what none keeps goes. Without a rule all
 /// snapshots stay, and only contents that none of them names are removed. The newest one always stays.
@@ -58,14 +57,9 @@ impl<'a> PruneOptions<'a> {
         self.dry_run = dry_run;
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the work. The next run goes on with it.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(PruneOptions: "The next run goes on with it.");
 
 /// What pruning removed.
 ///

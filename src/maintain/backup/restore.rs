@@ -22,7 +22,7 @@ use crate::kv::{Direction, KeyRange};
 use crate::maintain::checkpoint::free_target;
 use crate::maintain::pace::Job;
 use crate::maintain::verify::{VerifyOptions, verify};
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, Progress, takes_progress};
 use crate::refs::Refs;
 use crate::view::{Read as _, View};
 
@@ -74,15 +74,9 @@ impl<'a> RestoreOptions<'a> {
         self.rate = Some(rate);
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the work. A restore to the same
-    /// directory goes on with it.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(RestoreOptions: "A restore to the same directory goes on with it.");
 
 /// A store that was restored.
 ///

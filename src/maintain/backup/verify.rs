@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::engine::files::names;
 use crate::error::{ErrorKind, Result};
 use crate::format::backup::{PieceRecord, SnapshotRecord};
 use crate::maintain::pace::Job;
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// Ends the name of a content that is not what its name says.
 const DAMAGED: &str = ".damaged";
@@ -51,14 +50,9 @@ impl<'a> VerifyBackupOptions<'a> {
         self.rate = Some(rate);
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the work.
-    #[must_use]
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(VerifyBackupOptions: "Nothing is changed by it.");
 
 /// What the verification of a backup found.
 ///

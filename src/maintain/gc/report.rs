@@ -1,9 +1,7 @@
 //! How a collection is asked for, and what it says.
 
-use std::ops::ControlFlow;
-
 use crate::id::Seq;
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// How to collect.
 ///
@@ -46,14 +44,9 @@ impl<'a> GcOptions<'a> {
         self.compact = compact;
         self
     }
-
-    /// Is called with the progress now and then; `Break` stops the run with
-    /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted). The next run goes on from there.
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(GcOptions: "The next run goes on from there.");
 
 /// What a collection has removed.
 ///

@@ -1,12 +1,12 @@
 //! How a purge is asked for, and what is kept of it.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 
 use crate::clock::Timestamp;
 use crate::format::refs::PurgeRecord;
 use crate::id::Seq;
 use crate::kv::KeyRange;
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// Who purges, and why.
 ///
@@ -40,15 +40,9 @@ impl<'a> PurgeOptions<'a> {
         self.reason = reason.into();
         self
     }
-
-    /// Is called with the progress now and then; `Break` stops the work with
-    /// [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted). If it has begun by then, the next purge
-    /// or the next open finishes it.
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(PurgeOptions: "If it has begun by then, the next purge or the next open finishes it.");
 
 /// The audit record of a purge.
 ///

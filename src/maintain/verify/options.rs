@@ -1,8 +1,6 @@
 //! What is verified, and who hears of it.
 
-use std::ops::ControlFlow;
-
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, takes_progress};
 
 /// How a store is verified. Every choice has a default.
 ///
@@ -64,10 +62,6 @@ impl<'a> VerifyOptions<'a> {
         self.max_findings = findings;
         self
     }
-
-    /// Calls this with the progress now and then; `Break` ends the work.
-    pub fn progress(mut self, call: impl FnMut(Progress) -> ControlFlow<()> + 'a) -> Self {
-        self.meter = Meter::new(Box::new(call));
-        self
-    }
 }
+
+takes_progress!(VerifyOptions: "Nothing is changed by it.");
