@@ -53,7 +53,7 @@ macro_rules! takes_progress {
             #[must_use]
             pub fn progress(
                 mut self,
-                call: impl FnMut($crate::Progress) -> std::ops::ControlFlow<()> + 'a,
+                call: impl FnMut($crate::progress::Progress) -> std::ops::ControlFlow<()> + 'a,
             ) -> Self {
                 self.meter = $crate::progress::Meter::new(Box::new(call));
                 self

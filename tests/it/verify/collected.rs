@@ -5,7 +5,7 @@ use std::path::Path;
 
 use withy::{Check, ErrorKind, GcOptions, Setting, TagOptions};
 
-use super::{told, verify_at};
+use super::{Case, told, verify_at};
 use crate::support::raw::Raw;
 use crate::support::{Scratch, must_branch, must_delete, must_put, must_write};
 
@@ -46,17 +46,8 @@ fn log(seq: u64) -> Vec<u8> {
 /// What is gone of main: one floor, 14; 0, 4 and 6 are kept.
 const GONE: [u8; 9] = [b'g', 0, 0, 0, 0, 0, 0, 0, 0];
 
-struct Case {
-    name: &'static str,
-    damage: fn(&Raw),
-    check: Check,
-    invariant: u16,
-    says: &'static str,
-    touches: &'static [&'static str],
-}
-
 #[rustfmt::skip]
-const CASES: &[Case] = &[
+const CASES: &[Case<fn(&Raw)>] = &[
     Case { name: "a version that only a tag shows is missing", check: Check::Rows, invariant: 60, says: "is missing", touches: &["four"],
         damage: |raw| raw.delete("history", &old("n", 4)) },
     Case { name: "a version is missing that no commit wrote which is kept", check: Check::Rows, invariant: 60, says: "what is shown before commit 16", touches: &["main"],
@@ -133,20 +124,7 @@ fn ops_6_damage_to_what_a_collection_has_kept_is_found_and_named() {
         (case.damage)(&raw);
         drop(raw);
         let report = verify_at(&path);
-        let found = report.findings.iter().any(|finding| {
-            let named =
-                |name: &&str| finding.branches.iter().chain(&finding.tags).any(|t| t == name);
-            (finding.check, finding.invariant) == (case.check, case.invariant)
-                && finding.what.contains(case.says)
-                && case.touches.iter().all(named)
-        });
-        if !found {
-            let told = told(&report.findings);
-            failures.push_str(&format!("{}: found instead\n{told}", case.name));
-            for finding in &report.findings {
-                failures.push_str(&format!("    {:?} {:?}\n", finding.branches, finding.tags));
-            }
-        }
+        failures.extend(case.missed(&report));
     }
     assert!(failures.is_empty(), "damage is named:\n{failures}");
 }

@@ -3,20 +3,8 @@
 use withy::{Check, Seq, ValueHash};
 
 use super::world::{World, copy, world};
-use super::{told, verify_at};
+use super::{Case, told, verify_at};
 use crate::support::raw::Raw;
-
-/// What is done to a store, and what of it must be found.
-struct Case {
-    name: &'static str,
-    damage: fn(&Raw, &World),
-    check: Check,
-    invariant: u16,
-    /// Words of the finding.
-    says: &'static str,
-    /// Branches and tags that must be among those it touches.
-    touches: &'static [&'static str],
-}
 
 fn head(line: u64, key: &str) -> Vec<u8> {
     [&line.to_be_bytes(), key.as_bytes()].concat()
@@ -54,7 +42,7 @@ fn keys_at(row: &[u8], store: &World) -> usize {
 }
 
 #[rustfmt::skip]
-const CASES: &[Case] = &[
+const CASES: &[Case<fn(&Raw, &World)>] = &[
     Case { name: "a value is another one", check: Check::Rows, invariant: 60, says: "is not what the commit says", touches: &["main", "topic", "v1"],
         damage: |raw, w| misspell(raw, "history", &old(0, "pear", w.green.get()), b"green") },
     Case { name: "a row of head is missing", check: Check::Rows, invariant: 60, says: "is missing", touches: &["main", "deep7"],
@@ -168,22 +156,7 @@ fn ops_6_each_kind_of_damage_is_found_and_named_with_what_it_touches() {
         (case.damage)(&raw, world());
         drop(raw);
         let report = verify_at(&path);
-        let found = report.findings.iter().any(|finding| {
-            let named = |name: &&str| {
-                finding.branches.iter().chain(&finding.tags).any(|touched| touched == name)
-            };
-            finding.check == case.check
-                && finding.invariant == case.invariant
-                && finding.what.contains(case.says)
-                && case.touches.iter().all(named)
-        });
-        if !found {
-            let told = told(&report.findings);
-            failures.push_str(&format!("{}: found instead\n{told}", case.name));
-            for finding in &report.findings {
-                failures.push_str(&format!("    {:?} {:?}\n", finding.branches, finding.tags));
-            }
-        }
+        failures.extend(case.missed(&report));
     }
     assert!(failures.is_empty(), "damage is named:\n{failures}");
 }
