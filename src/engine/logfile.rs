@@ -93,13 +93,13 @@ impl LogFile {
     /// Reads the next record; up to `keep` bytes of it are put into `body`.
     pub(super) fn next(&mut self, keep: usize, body: &mut Vec<u8>) -> io::Result<Step> {
         body.clear();
-        let begin = self.at;
         let mut is_open = false;
         loop {
             self.skip_trailer();
             if self.at >= self.len {
+                // Not where the record starts: its pieces that are there are not behind it.
                 let why = "the record goes on behind the end of the file";
-                let torn = Step::Bad(Bad { at: begin, why, is_torn: true });
+                let torn = Step::Bad(Bad { at: self.len, why, is_torn: true });
                 return Ok(if is_open { torn } else { Step::End });
             }
             let at = self.at;

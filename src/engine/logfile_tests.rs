@@ -75,7 +75,10 @@ fn records_are_read_as_they_were_written() {
 #[test]
 fn ops_2_a_file_cut_anywhere_ends_with_a_torn_record_or_none() {
     let (bytes, ends) = file_of(&records());
-    let near = |len: usize| ends.iter().any(|&end| end.abs_diff(len as u64) < 12);
+    // Where a record ends, or a piece of one.
+    let pieces = (1..=bytes.len() / BLOCK).map(|n| (n * BLOCK) as u64);
+    let ends_of_pieces: Vec<u64> = ends.iter().copied().chain(pieces).collect();
+    let near = |len: usize| ends_of_pieces.iter().any(|&end| end.abs_diff(len as u64) < 12);
     for len in (0..bytes.len()).filter(|&len| len % 997 == 0 || near(len)) {
         let (read, bad, behind) = read(&bytes[..len]);
         let whole = ends.iter().filter(|&&end| end <= len as u64).count();

@@ -62,6 +62,32 @@ fn ops_1_a_log_cut_at_every_byte_of_its_last_record_keeps_all_before_it() {
 }
 
 #[test]
+fn ops_1_a_log_cut_at_any_piece_of_its_last_record_keeps_all_before_it() {
+    // As large as several blocks: RocksDB writes a record in a piece for each, of which a killed process
+    // may have written some.
+    const BLOCK: u64 = 32 << 10;
+    let dir = scratch();
+    let (live, left) = (dir.path().join("live"), dir.path().join("left"));
+    drop(open_buffered(&live));
+    let store = open_buffered(&live);
+    let main = store.main().expect("main");
+    must_put(&main, "key-0", "value");
+    let log = newest(&live, ".log");
+    let start = size(&log);
+    must_put(&main, "key-1", &"large".repeat(24 << 10));
+    let end = size(&log);
+    copy(&live, &left);
+    let blocks = (start / BLOCK + 1)..=(end / BLOCK);
+    assert!(blocks.clone().count() > 2, "there are whole blocks in it");
+    for len in blocks.flat_map(|n| [n * BLOCK - 1, n * BLOCK, n * BLOCK + 1, n * BLOCK + 7]) {
+        let path = dir.path().join(format!("cut-{len}"));
+        copy(&left, &path);
+        cut(&newest(&path, ".log"), len);
+        must_hold(&path, 1, &format!("cut to {len} of {start} to {end}"));
+    }
+}
+
+#[test]
 fn ops_2_a_flipped_bit_in_the_log_is_never_taken_for_a_torn_tail() {
     let dir = scratch();
     let (left, starts) = ten_commits(dir.path());
