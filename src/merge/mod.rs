@@ -10,6 +10,7 @@ mod driver;
 mod open;
 mod options;
 mod plan;
+mod planned;
 mod replay;
 mod report;
 mod run;

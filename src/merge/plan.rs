@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bases::{Base, Folder, From, Value, Views};
-use super::conflict::{Conflict, ConflictSide, Settled, SettledBy};
+use super::conflict::{Conflict, ConflictSide, SettledBy};
 use super::driver::DriverInput;
 use super::options::Policy;
+use super::planned::{Case, Planned};
 use crate::diff::{Net, Sides as NetSides, net_along, net_changes};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Difference, Graph, Place};
@@ -22,24 +23,6 @@ use crate::view::Finder;
 
 /// Rows are read in groups of this many.
 const GROUP: usize = 512;
-
-/// What a merge comes to.
-#[derive(Debug, Default)]
-pub(crate) struct Planned {
-    /// By key.
-    pub(crate) edits: Vec<PlannedEdit>,
-    /// Keys that were decided against the source and stay as the target has them, by key.
-    pub(crate) decided: Vec<Vec<u8>>,
-    pub(crate) auto_resolved: u64,
-    pub(crate) settled: Vec<Settled>,
-    pub(crate) conflicts: Vec<Conflict>,
-    /// Resolutions for other values than there are now.
-    pub(crate) stale: Vec<Vec<u8>>,
-    /// Resolutions to the base where the bases disagree.
-    pub(crate) ambiguous: Vec<Vec<u8>>,
-    /// The keys whose resolutions were used.
-    pub(crate) used: BTreeSet<Vec<u8>>,
-}
 
 /// What a sequence of steps has written so far, over the commit it started at.
 pub(crate) type Overlay = BTreeMap<Vec<u8>, After>;
@@ -61,16 +44,6 @@ pub(crate) struct Planner<'g> {
     pub(super) at: Seq,
     /// Whether a change that is there already has been made already, and is not made twice.
     pub(super) repeats: bool,
-}
-
-/// One key in a merge.
-struct Case<'k> {
-    key: &'k [u8],
-    base: Base,
-    ours: Value,
-    theirs: Value,
-    /// Whether to record it even if it stays as it is: the bases did not agree on it.
-    noted: bool,
 }
 
 impl<'g> Planner<'g> {
@@ -474,21 +447,6 @@ impl<'g> Planner<'g> {
     pub(super) fn changes(&mut self, from: Place, to: Place) -> Result<Net> {
         let from = self.views.view(from)?.clone();
         net_changes(&from, self.views.view(to)?, &KeyRange::all())
-    }
-}
-
-impl Planned {
-    /// Takes down how a key was settled.
-    fn settled(&mut self, case: &Case<'_>, conflict: Conflict, by: SettledBy, after: After) {
-        let result = after.hash();
-        if result != case.ours.hash {
-            let key = case.key.to_vec();
-            self.edits.push(PlannedEdit { key, before: case.ours.hash, after });
-        } else if result != case.theirs.hash {
-            // Nothing to write; but that it was decided must not be lost for later merges.
-            self.decided.push(case.key.to_vec());
-        }
-        self.settled.push(Settled { conflict, by, result });
     }
 }
 

@@ -1,7 +1,7 @@
 //! What came of a merge, or would.
 
 use super::conflict::{Conflict, MergeAction, Settled};
-use super::plan::Planned;
+use super::planned::Planned;
 use crate::diff::DiffCounts;
 use crate::id::{Seq, ValueHash};
 use crate::kv::ChangeKind;

@@ -16,6 +16,7 @@ mod gc;
 mod history;
 mod log;
 mod merge;
+mod merge_open;
 mod pick;
 mod pipes;
 mod prepared;
