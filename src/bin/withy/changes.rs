@@ -4,7 +4,10 @@ use std::io::Write as _;
 
 use clap::Args;
 use serde_json::Value;
-use withy::{ChangeKind, DiffEntry, ValueHash};
+use withy::{
+    ChangeKind, Commit, CommitChange, Diff, DiffEntry, DiffOptions, ErrorKind, KeyRange, Seq,
+    Store, ValueHash,
+};
 
 use crate::app::plural;
 use crate::fail::{Doing as _, Result};
@@ -49,6 +52,74 @@ pub(crate) struct Formats {
     pub(crate) value: Format,
 }
 
+/// What a commit changed.
+pub(crate) enum Changed {
+    /// Against its first parent.
+    Values(Diff),
+    /// The parent is no longer kept: what it had is not known.
+    Names(Vec<CommitChange>),
+}
+
+impl Changed {
+    /// Reads it, for keys in a range. The root of the store changes nothing.
+    pub(crate) fn by(
+        store: &Store,
+        commit: &Commit,
+        range: &KeyRange,
+        style: &Style,
+    ) -> withy::Result<Self> {
+        let parent = commit.parents.first().map_or(commit.seq, |parent| parent.seq);
+        let options = DiffOptions::default().range(range.clone()).names_only(style.is_names());
+        let rev = |seq: Seq| format!("seq:{seq}");
+        match store.diff(&rev(parent), &rev(commit.seq), options) {
+            Err(e) if e.kind() == ErrorKind::HistoryGone => {
+                let mut changes = store.changes(commit.seq)?;
+                changes.retain(|change| range.contains(&change.key));
+                Ok(Self::Names(changes))
+            }
+            diff => Ok(Self::Values(diff?)),
+        }
+    }
+
+    /// Writes it for people; says whether there was anything.
+    pub(crate) fn show(self, out: &mut Out, style: &Style, formats: Formats) -> Result<bool> {
+        let changes = match self {
+            Self::Values(mut diff) => return show(out, &mut diff, style, formats),
+            Self::Names(changes) => changes,
+        };
+        if !style.is_names() {
+            writeln!(out, "(what was before is no longer kept: names only)")?;
+        }
+        for change in &changes {
+            let key = formats.key.show(&change.key);
+            match (style.name_only, style.name_status) {
+                (true, _) => writeln!(out, "{key}")?,
+                (_, true) => writeln!(out, "{}\t{key}", letter(change.kind))?,
+                _ => {
+                    let title = format!("{} {key}", change.kind);
+                    writeln!(out, "{}", out.paint(Paint::Heading, title))?;
+                }
+            }
+        }
+        Ok(!changes.is_empty())
+    }
+
+    /// As JSON; without values where what was before is not known.
+    pub(crate) fn as_json(self, style: &Style, formats: Formats) -> withy::Result<Vec<Value>> {
+        match self {
+            Self::Values(diff) => diff.map(|entry| Ok(as_json(&entry?, style, formats))).collect(),
+            Self::Names(changes) => Ok(changes
+                .iter()
+                .map(|change| named(&change.key, change.kind, formats).done())
+                .collect()),
+        }
+    }
+}
+
+fn named(key: &[u8], of: ChangeKind, formats: Formats) -> Object {
+    Object::new().bytes("key", key, formats.key).with("kind", kind(of))
+}
+
 type Entries<'a> = dyn Iterator<Item = withy::Result<DiffEntry>> + 'a;
 
 /// Writes changes for people; says whether there were any.
@@ -80,7 +151,7 @@ pub(crate) fn show(
 
 /// One change as JSON; `null` stands for absence.
 pub(crate) fn as_json(entry: &DiffEntry, style: &Style, formats: Formats) -> Value {
-    let object = Object::new().bytes("key", &entry.key, formats.key).with("kind", kind(entry.kind));
+    let object = named(&entry.key, entry.kind, formats);
     if style.is_names() {
         return object.done();
     }

@@ -13,7 +13,7 @@ use crate::clock::{Timestamp, ZonedTime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Commit;
 use crate::id::{CommitId, Seq, ValueHash};
-use crate::kv::{ChangeKind, show_key};
+use crate::kv::{ChangeKind, Direction, KeyRange, show_key};
 use crate::refs::{TagInfo, TagListOptions};
 use crate::store::Store;
 use crate::view::{Read, View};
@@ -25,7 +25,9 @@ const MAX_KNOWN: usize = 1_000_000;
 ///
 /// Commits come in order of sequence, each once, with parents, author, committer, times and message
 /// as they were imported, or with the store's own time. Keys become paths with mode 100644. The root
-/// of the store, which is empty, is left out. Tags with a description become annotated tags.
+/// of the store, which is empty, is left out. Tags with a description become annotated tags. Commits that
+/// are no longer kept whole are left out too: a commit whose first parent is one of them is written with
+/// all its keys, and starts a history of its own. Purged values are left out.
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) for a branch or tag that is not there;
@@ -117,9 +119,10 @@ impl Refs {
             if seq == Seq::ROOT {
                 continue;
             }
+            let Some(parents) = parents(store, seq)? else { continue };
             order.push((seq, label));
-            for parent in commit(store, seq)?.parents {
-                open.entry(parent.seq).or_insert(label);
+            for parent in parents {
+                open.entry(parent).or_insert(label);
             }
         }
         order.reverse();
@@ -127,8 +130,17 @@ impl Refs {
     }
 }
 
-fn commit(store: &Store, seq: Seq) -> Result<Commit> {
-    store.commit(&format!("seq:{seq}"))
+/// The parents of a commit; none if anything of the commit is no longer kept.
+fn parents(store: &Store, seq: Seq) -> Result<Option<Vec<Seq>>> {
+    let read = || -> Result<Vec<Seq>> {
+        let view = store.view(&format!("seq:{seq}"))?;
+        view.check_whole()?;
+        Ok(view.commit().parents.iter().map(|parent| parent.seq).collect())
+    };
+    match read() {
+        Err(e) if e.kind() == ErrorKind::HistoryGone => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 struct Exporter<'s, 'o, W> {
@@ -149,19 +161,27 @@ impl<W: Write> Exporter<'_, '_, W> {
         let view = self.store.view(&format!("seq:{seq}"))?;
         let commit = view.commit().clone();
         let (mut gone, mut set) = (Vec::new(), Vec::new());
-        for change in self.store.changes(seq)? {
-            check_path(&change.key)?;
-            match (change.kind, change.after) {
-                (ChangeKind::Deleted, _) | (_, None) => gone.push(change.key),
-                (kind, Some(hash)) => {
-                    // Every tree is built up from nothing here, so no name is missed.
-                    if kind == ChangeKind::Added && self.seen.add(&change.key) {
-                        check_folders(&view, &change.key)?;
+        let parent = commit.parents.first().map_or(Seq::ROOT, |parent| parent.seq);
+        if parent == Seq::ROOT || self.commits.get(parent.get()).is_some() {
+            for change in self.store.changes(seq)? {
+                check_path(&change.key)?;
+                match (change.kind, change.after) {
+                    (ChangeKind::Deleted, _) | (_, None) => gone.push(change.key),
+                    (kind, Some(hash)) => {
+                        let is_new = kind == ChangeKind::Added;
+                        let mark = self.file(&view, &change.key, (hash, is_new))?;
+                        set.extend(mark.map(|mark| (mark, change.key)));
                     }
-                    let mark = self.content(&view, &change.key, hash)?;
-                    set.push((mark, change.key));
                 }
             }
+        } else {
+            for row in view.scan(&KeyRange::all(), Direction::Forward)? {
+                let (key, value) = row?;
+                check_path(&key)?;
+                let mark = self.file(&view, &key, (ValueHash::of(&value), true))?;
+                set.extend(mark.map(|mark| (mark, key)));
+            }
+            self.done.cut += 1;
         }
         let mark = self.mark();
         self.commits.set(seq.get(), (mark, commit.id));
@@ -177,22 +197,39 @@ impl<W: Write> Exporter<'_, '_, W> {
         Ok(())
     }
 
-    /// The mark of a content, which is written first if it is new.
-    fn content(&mut self, view: &View, key: &[u8], hash: ValueHash) -> Result<u64> {
-        if let Some(mark) = self.contents.get(&hash) {
-            return Ok(*mark);
+    /// The mark of a key's content; none if it was purged.
+    fn file(
+        &mut self,
+        view: &View,
+        key: &[u8],
+        (hash, is_new): (ValueHash, bool),
+    ) -> Result<Option<u64>> {
+        // Every tree is built up from nothing here, so no name is missed.
+        if is_new && self.seen.add(key) {
+            check_folders(view, key)?;
         }
-        let content = view.get(key)?.ok_or_else(|| {
+        self.content(view, key, hash)
+    }
+
+    /// The mark of a content, which is written first if it is new.
+    fn content(&mut self, view: &View, key: &[u8], hash: ValueHash) -> Result<Option<u64>> {
+        if let Some(mark) = self.contents.get(&hash) {
+            return Ok(Some(*mark));
+        }
+        let Some(content) = view.get(key)? else {
+            if view.graph().has_purged() {
+                return Ok(None);
+            }
             let text = format!("{} has no value where its commit set one", show_key(key));
-            Error::new(ErrorKind::Corrupt, text)
-        })?;
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        };
         let mark = self.mark();
         self.writer.blob(mark, &content).map_err(output_failed)?;
         self.done.contents += 1;
         if self.contents.len() < MAX_KNOWN {
             self.contents.insert(hash, mark);
         }
-        Ok(mark)
+        Ok(Some(mark))
     }
 
     fn head(&mut self, commit: &Commit, mark: u64, reference: &str) -> io::Result<()> {

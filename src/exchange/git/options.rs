@@ -197,6 +197,8 @@ pub struct GitExported {
     pub tags: u64,
     /// Branches and tags at the root of the store: git cannot have them.
     pub left_out: u64,
+    /// Commits that start a history of their own because the one before is no longer kept.
+    pub cut: u64,
     /// Bytes written.
     pub bytes: u64,
 }

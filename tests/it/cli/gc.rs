@@ -25,7 +25,7 @@ $ withy get n --at seq:3
 [2]
 $ withy gc --quiet
 $ withy gc --rate 0
-! error: invalid value '0' for '--rate <BYTES>': 0 is not in 1..18446744073709551615
+! error: invalid value '0' for '--rate <BYTES>': "0" is not a number of bytes such as 4096, 64K or 50M
 !
 ! For more information, try '--help'.
 [2]
@@ -69,6 +69,63 @@ Date:   TIME
 
     purge
 
+"#,
+    );
+}
+
+#[test]
+fn ops_7_what_is_kept_is_shown_where_what_was_before_is_not() {
+    Shell::new().session(
+        r#"
+$ for n in 1 2; do withy -q put a $n; done; withy -q branch t; withy -q put b 1; withy -b t -q put c 1; withy -q put b 2; withy -b t -q put c 2; withy -q put b 3
+$ withy config retention count=1 && withy config undo-age 0s && withy -q gc
+$ withy log --oneline
+seq:7 ID (@ -> main) put b
+$ withy log --graph --all --oneline
+* seq:7 ID (@ -> main) put b
+* seq:6 ID (t) put c
+$ withy log t..main --oneline
+seq:7 ID (@ -> main) put b
+$ withy log --patch -n 1
+commit ID seq:7 (@ -> main)
+Author: ada
+Date:   TIME
+
+    put b
+
+(what was before is no longer kept: names only)
+modified b
+
+$ withy show t --name-status
+commit ID seq:6 (t)
+Author: ada
+Date:   TIME
+
+    put c
+
+M	c
+$ withy show --json | sed 's/.*"changes"/"changes"/'
+"changes":[{"key":"b","kind":"modified"}]}
+$ withy history a
+! versions of a are no longer kept
+$ withy history b
+seq:7 ID TIME ada: modified 3
+! older versions of b are no longer kept
+$ withy history b -n 1
+seq:7 ID TIME ada: modified 3
+$ withy history zz
+! no key zz at main, nor in what is kept of its history; all of it is after seq:5
+[1]
+$ withy export --format git > stream && mkdir copy && cd copy && withy init -q && withy import --format git -q ../stream && withy log --all --oneline && withy scan && withy scan --at t
+seq:2 ID (@ -> main) put b
+seq:1 ID (t) put c
+seq:0 ID (the empty root)
+a	2
+b	3
+a	2
+c	2
+$ withy purge b --yes -q && withy export --format git | grep -c '^M'
+3
 "#,
     );
 }

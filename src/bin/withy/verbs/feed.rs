@@ -33,7 +33,8 @@ Examples:
   withy feed --branch topic --prefix fruit/ -n 10
   withy feed --follow --timeout 5
   withy feed --cursor mirror --ack
-  withy feed --cursor mirror --lease 86400 -n 100; withy feed --cursor mirror --ack=120
+  withy feed --cursor mirror --lease 86400 -n 100
+  withy feed --cursor mirror --lease 86400 --ack=120
   withy feed --cursors")]
 pub(crate) struct Feed {
     /// Start after this sequence [default: 0]; `latest` is the newest there is. With --cursor: where a new

@@ -7,6 +7,7 @@ use crate::app::{App, plural};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json::Object;
 use crate::progress::{Progress, size};
+use crate::units::byte_size;
 
 /// Remove what nothing needs any more
 ///
@@ -22,10 +23,10 @@ Examples:
   withy config retention 'age=30d count=100'
   withy config retention 'branch=main forever; age=7d'
   withy gc
-  withy gc --rate 1000000             slowly, so that others have the disk")]
+  withy gc --rate 1M                  slowly, so that others have the disk")]
 pub(crate) struct Gc {
-    /// Remove about this many bytes of keys a second at most
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Remove about this many bytes of keys a second at most, such as 1M
+    #[arg(long, value_name = "BYTES", value_parser = byte_size)]
     rate: Option<u64>,
     /// Leave the files as they are: the space is given back bit by bit
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use clap::Args;
+use withy::Seq;
 
 use crate::app::{App, plain};
 use crate::fail::{Doing as _, Outcome, Result};
@@ -14,7 +15,8 @@ use crate::text::{as_text, escape, name_of};
 /// Show every version of a key, newest first
 #[derive(Args)]
 #[command(after_help = "\
-Each line: commit, time, author, kind of change, value. Ends with exit code 1 if the key never was.
+Each line: commit, time, author, kind of change, value. Where retention has let older versions go, it \
+ends, and says so. Ends with exit code 1 if the key never was.
 
 Examples:
   withy history pear
@@ -38,10 +40,13 @@ pub(crate) fn run(args: &History, app: &mut App) -> Result<Outcome> {
     let format = app.value_format()?;
     let rev = app.rev(&store, args.at.as_deref())?;
     let doing = || format!("read the history of {}", name_of(&key));
-    let versions = store.history(&rev, &key).doing(doing)?;
+    let mut versions = store.history(&rev, &key).doing(doing)?;
     let mut out = app.paged()?;
     let mut outcome = Outcome::No;
-    for version in versions.take(args.limit.unwrap_or(usize::MAX)) {
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let mut shown = 0;
+    for version in versions.by_ref().take(limit) {
+        shown += 1;
         let version = version.doing(doing)?;
         outcome = Outcome::Done;
         let commit = &version.commit;
@@ -59,8 +64,18 @@ pub(crate) fn run(args: &History, app: &mut App) -> Result<Outcome> {
         writeln!(out, "{}", line.trim_end())?;
     }
     out.finish()?;
+    if versions.is_truncated() && shown < limit {
+        let which = if shown == 0 { "versions" } else { "older versions" };
+        app.deny(&format!("{which} of {} are no longer kept", name_of(&key)));
+        return Ok(Outcome::Done);
+    }
     if outcome == Outcome::No {
-        app.deny(&format!("no key {} at {}, nor before", name_of(&key), plain(&rev)));
+        let start = store.feed_start().doing(doing)?;
+        let before = match start == Seq::ROOT {
+            true => "nor before".to_owned(),
+            false => format!("nor in what is kept of its history; all of it is after seq:{start}"),
+        };
+        app.deny(&format!("no key {} at {}, {before}", name_of(&key), plain(&rev)));
     }
     Ok(outcome)
 }

@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use clap::Args;
-use withy::{Commit, DiffOptions, KeyRange, LogOptions, Seq, Store, TagListOptions, Timestamp};
+use withy::{Commit, KeyRange, LogOptions, Seq, Store, TagListOptions, Timestamp};
 
 use crate::app::App;
-use crate::changes::{self, Formats, Style};
+use crate::changes::{Changed, Formats, Style};
 use crate::commits::{self, Names};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::graph::Graph;
@@ -205,14 +205,10 @@ impl Page<'_> {
     /// What the commit changed against its first parent.
     fn changes(&mut self, commit: &Commit, parent: Seq) -> Result<Vec<String>> {
         let doing = || format!("compare seq:{parent} and seq:{}", commit.seq);
-        let options =
-            DiffOptions::default().range(self.range.clone()).names_only(self.args.style.is_names());
-        let mut diff = self
-            .store
-            .diff(&format!("seq:{parent}"), &format!("seq:{}", commit.seq), options)
-            .doing(doing)?;
+        let changed =
+            Changed::by(self.store, commit, &self.range, &self.args.style).doing(doing)?;
         let mut text = self.out.buffer();
-        let any = changes::show(&mut text, &mut diff, &self.args.style, self.formats)?;
+        let any = changed.show(&mut text, &self.args.style, self.formats)?;
         let text = text.into_text();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         if any && !self.args.oneline {

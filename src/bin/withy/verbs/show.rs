@@ -4,10 +4,10 @@ use std::io::Write as _;
 
 use clap::Args;
 use serde_json::Value;
-use withy::{DiffOptions, MergeAction, MergeDetails, Seq, Store};
+use withy::{KeyRange, MergeAction, MergeDetails, Seq, Store};
 
 use crate::app::{App, plural};
-use crate::changes::{self, Formats, Style};
+use crate::changes::{Changed, Formats, Style};
 use crate::commits::{self, Names};
 use crate::fail::{Doing as _, Outcome, Result};
 use crate::json::{self, Object};
@@ -18,7 +18,7 @@ use crate::text::Format;
 /// Show commits with what they changed
 #[derive(Args)]
 #[command(after_help = "\
-Changes are those against the first parent. Of a merge, squash, pick, revert or rebase it also says where \
+Changes are those against the first parent; if that is no longer kept, their names only. Of a merge, squash, pick, revert or rebase it also says where \
 it came from, and what settled the keys that both sides had changed. The value of a key at a commit: \
 `withy get KEY --at REV`.
 
@@ -46,16 +46,9 @@ pub(crate) fn run(args: &Show, app: &mut App) -> Result<Outcome> {
     for (index, rev) in revs.iter().enumerate() {
         let doing = || format!("show {rev}");
         let commit = store.commit(rev).doing(doing)?;
-        // The root commit has no parent; against itself it changes nothing.
-        let parent = commit.parents.first().map_or(commit.seq, |p| p.seq);
-        let options = DiffOptions::default().names_only(args.style.is_names());
-        let (from, to) = (format!("seq:{parent}"), format!("seq:{}", commit.seq));
-        let mut diff = store.diff(&from, &to, options).doing(doing)?;
+        let changed = Changed::by(&store, &commit, &KeyRange::all(), &args.style).doing(doing)?;
         if app.globals.json {
-            let mut entries = Vec::new();
-            for entry in diff {
-                entries.push(changes::as_json(&entry.doing(doing)?, &args.style, formats));
-            }
+            let entries = changed.as_json(&args.style, formats).doing(doing)?;
             let object = json::commit(&commit);
             let merge = details(&store, rev)?.map(|details| details_json(&details, formats.key));
             let object = object.with_some("merge", merge.map(Object::done));
@@ -71,7 +64,7 @@ pub(crate) fn run(args: &Show, app: &mut App) -> Result<Outcome> {
         if let Some(details) = details(&store, rev)? {
             write_details(&details, formats.key, &mut out)?;
         }
-        changes::show(&mut out, &mut diff, &args.style, formats)?;
+        changed.show(&mut out, &args.style, formats)?;
     }
     out.finish()?;
     Ok(Outcome::Done)
