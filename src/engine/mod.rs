@@ -5,6 +5,7 @@
 
 mod bulk;
 mod checkpoint;
+mod compact;
 pub(crate) mod fault;
 pub(crate) mod files;
 mod logfile;
@@ -26,8 +27,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rocksdb::{
-    BottommostLevelCompaction, CompactOptions, DB, DBPinnableSlice, DBRawIteratorWithThreadMode,
-    OptimisticTransactionDB, ReadOptions, WriteBatchWithTransaction, WriteOptions,
+    DB, DBPinnableSlice, DBRawIteratorWithThreadMode, OptimisticTransactionDB, ReadOptions,
+    WriteBatchWithTransaction, WriteOptions,
 };
 
 pub(crate) use bulk::SortedFile;
@@ -367,37 +368,6 @@ impl Engine {
         fault::step(Point::Flush, &self.path, || {
             db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
         })
-    }
-
-    /// Compacts a range of a family, so that what was removed from it leaves the disk.
-    pub(crate) fn reclaim(&self, family: Family, range: (&[u8], Option<&[u8]>)) -> Result<()> {
-        let db = self.writable()?;
-        let cf = db.cf_handle(family.name()).expect("every family is opened");
-        self.step(Point::Flush, || {
-            db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
-        })?;
-        // Files of large values are rewritten whatever their age, and whatever is still used of them.
-        let with_garbage = |age: &str, share: &str| {
-            let options = [
-                ("blob_garbage_collection_age_cutoff", age),
-                ("blob_garbage_collection_force_threshold", share),
-            ];
-            db.set_options_cf(cf, &options).map_err(|e| failed("cannot compact the store", e))
-        };
-        if family == Family::Blob {
-            with_garbage("1.0", "0.0")?;
-        }
-        let mut options = CompactOptions::default();
-        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        options.set_exclusive_manual_compaction(false);
-        self.step(Point::Compact, || {
-            db.compact_range_cf_opt(cf, Some(range.0), range.1, &options);
-            Ok(())
-        })?;
-        if family == Family::Blob {
-            with_garbage("0.25", "1.0")?;
-        }
-        Ok(())
     }
 
     /// A number that RocksDB keeps of a family.

@@ -108,6 +108,9 @@ impl EngineOptions {
                 options.set_min_blob_size(4 << 10);
                 options.set_blob_compression_type(DBCompressionType::Lz4);
                 options.set_enable_blob_gc(true);
+                // Files of keys and places only: each stands for so many large values that a compaction
+                // of more could not be stopped in time.
+                options.set_target_file_size_base(1 << 20);
             }
             Family::Refs | Family::State | Family::Meta => {
                 self.tune(&mut options, SMALL_BUFFER);

@@ -36,7 +36,8 @@ pub struct FeedOptions {
 }
 
 impl FeedOptions {
-    /// Only commits made on the branch that had this name at the time.
+    /// Only commits made on the branch that had this name at the time. Such a feed does not miss what
+    /// other branches have lost.
     #[must_use]
     pub fn branch(mut self, name: impl Into<String>) -> Self {
         self.branch = Some(name.into());
@@ -182,7 +183,9 @@ impl Feed {
                 if self.options.branch.as_ref().is_none_or(|name| *name == header.branch) {
                     event = match self.event(Commit::new(seq, header)) {
                         // Its record is there for a while longer than its values.
-                        Err(e) if e.kind() == ErrorKind::HistoryGone => return Err(self.gone()?),
+                        Err(e) if e.kind() == ErrorKind::HistoryGone => {
+                            return Err(self.values_gone(seq, e)?);
+                        }
                         event => event?,
                     };
                 }
@@ -196,30 +199,43 @@ impl Feed {
             rows.next();
         }
         drop(rows);
-        if self.position < self.upto {
-            // What was committed last may be the first to go.
-            return Err(self.gone()?);
-        }
+        // What was committed last may be the first to go.
+        self.first_is_next(self.upto.next())?;
+        self.position = self.upto;
         Ok(None)
     }
 
-    /// A feed never skips: what follows a position is the commit after it, or its history is gone.
+    /// A feed never skips: what follows a position is the commit after it, or its history is gone. Commits
+    /// that it is not about may be missing, if they are gone.
     fn first_is_next(&self, seq: Seq) -> Result<()> {
-        if seq == self.position.next() {
+        let after = self.position;
+        if seq == after.next() {
             return Ok(());
         }
-        Err(self.gone()?)
+        if self.graph.log_start()?.next() < seq {
+            let text = format!("a commit after {after} and before {seq} is missing from the log");
+            return Err(Error::new(ErrorKind::Corrupt, text)
+                .with_hint("the store is damaged; run `verify`"));
+        }
+        let is_own = match &self.options.branch {
+            Some(name) => self.graph.log_start_of(name)? > after,
+            None => true,
+        };
+        if is_own { Err(self.gone()?) } else { Ok(()) }
+    }
+
+    /// The error for a commit whose record is there, but not all of its values.
+    fn values_gone(&self, seq: Seq, e: Error) -> Result<Error> {
+        let start = self.graph.feed_start(self.options.branch.as_deref())?;
+        // Retention by prefix lets values go before commits.
+        let start = if start < seq { self.graph.whole_start()? } else { start };
+        Ok(if start < seq { e } else { gone_before(self.position, start) })
     }
 
     /// The error that names the first position after which everything is there.
     fn gone(&self) -> Result<Error> {
-        let (after, start) = (self.position, self.graph.log_start()?);
-        if start <= after {
-            let text = format!("commit {} is missing from the log", after.next());
-            return Ok(Error::new(ErrorKind::Corrupt, text)
-                .with_hint("the store is damaged; run `verify`"));
-        }
-        Ok(gone_before(after, start))
+        let start = self.graph.feed_start(self.options.branch.as_deref())?;
+        Ok(gone_before(self.position, start))
     }
 
     fn event(&self, commit: Commit) -> Result<Option<FeedEvent>> {

@@ -312,6 +312,11 @@ pub(crate) fn branch(name: &str) -> Vec<u8> {
     refs(kind::BRANCH, &[name.as_bytes()])
 }
 
+/// In family `meta`: the newest commit that is gone of those made on a branch of this name.
+pub(crate) fn log_start_of(branch: &str) -> Vec<u8> {
+    [super::refs::meta::LOG_START_OF, branch.as_bytes()].concat()
+}
+
 pub(crate) fn tag(name: &str) -> Vec<u8> {
     refs(kind::TAG, &[name.as_bytes()])
 }

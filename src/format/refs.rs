@@ -189,6 +189,8 @@ pub(crate) mod meta {
     pub(crate) const LOCK_FENCES: &[u8] = b"lock-fences";
     /// The newest commit that is gone: above it the log has no gap.
     pub(crate) const LOG_START: &[u8] = b"log-start";
+    /// Prefix of the newest commits that are gone by branch.
+    pub(crate) const LOG_START_OF: &[u8] = b"log-start/";
     /// A collection that is under way.
     pub(crate) const COLLECT: &[u8] = b"collect";
     /// The number of the purge that is under way.
@@ -346,6 +348,7 @@ mod tests {
         assert_eq!(golden(&purge), want, "a purge");
         assert_eq!((meta::PURGE, meta::COLLECT), (&b"purge"[..], &b"collect"[..]), "their names");
         assert_eq!((meta::LOG_START, meta::OPS_START), (&b"log-start"[..], &b"ops-start"[..]));
+        assert_eq!(crate::format::keys::log_start_of("a/b"), b"log-start/a/b");
     }
 
     #[test]

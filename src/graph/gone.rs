@@ -27,6 +27,10 @@ impl Gone {
         &self.0
     }
 
+    pub(crate) fn into_record(self) -> GoneRecord {
+        self.0
+    }
+
     /// Whether everything is there that a commit of the line shows.
     pub(crate) fn holds(&self, seq: Seq) -> bool {
         self.is_kept(seq) || (self.is_within(seq) && self.0.floors.iter().all(|f| f.1 <= seq.get()))
@@ -260,6 +264,12 @@ impl Graph {
         }
     }
 
+    /// What open views, scans and transactions need just now.
+    pub(crate) fn reading(&self) -> Vec<Reader> {
+        let readers = self.kept.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.open().cloned().collect()
+    }
+
     /// Runs `plan`, which lets go of what nobody needs, while nobody can begin to read.
     pub(crate) fn with_readers<T>(&self, plan: impl FnOnce(&Readers) -> T) -> T {
         let readers = self.kept.readers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -308,6 +318,64 @@ impl Graph {
         match self.engine.get(Family::Meta, meta::LOG_START)? {
             Some(row) => Ok(Seq::new(record::decode("start of the log", &row)?)),
             None => Ok(Seq::ROOT),
+        }
+    }
+
+    /// The newest commit that is gone of those that were made on the branch that had this name at the
+    /// time. While a collection is under way, others may be gone that are not counted yet.
+    pub(crate) fn log_start_of(&self, branch: &str) -> Result<Seq> {
+        match self.engine.get(Family::Meta, &keys::log_start_of(branch))? {
+            Some(row) => Ok(Seq::new(record::decode("start of a branch's log", &row)?)),
+            None => Ok(Seq::ROOT),
+        }
+    }
+
+    /// The newest commit of a line that is gone, given what is.
+    pub(crate) fn newest_gone(&self, line: LineId, gone: &Gone) -> Result<Seq> {
+        self.newest_lost(line, gone, (Gone::has, gone.lowest()))
+    }
+
+    /// The newest commit of all lines of which anything is gone: above it every value is there.
+    pub(crate) fn whole_start(&self) -> Result<Seq> {
+        let mut newest = Seq::ROOT;
+        for (line, gone) in self.gone_lines() {
+            let highest = gone.0.floors.iter().map(|floor| floor.1).max().unwrap_or(0);
+            let lost = self.newest_lost(line, &gone, (Gone::holds, Seq::new(highest)))?;
+            newest = newest.max(lost);
+        }
+        Ok(newest)
+    }
+
+    /// The newest commit of a line that is not there; between a floor and the top all are.
+    fn newest_lost(
+        &self,
+        line: LineId,
+        gone: &Gone,
+        (is_there, floor): (fn(&Gone, Seq) -> bool, Seq),
+    ) -> Result<Seq> {
+        let mut upto = Seq::MAX;
+        while let Some(seq) = self.on_line(line, upto)? {
+            if !is_there(gone, seq) {
+                return Ok(seq);
+            }
+            let next = if floor <= seq && gone.is_within(seq) { floor } else { seq };
+            match next.get().checked_sub(1) {
+                Some(below) => upto = Seq::new(below),
+                None => break,
+            }
+        }
+        Ok(Seq::ROOT)
+    }
+
+    /// The first position from which a feed is whole: of all branches, or of those that had this name.
+    pub(crate) fn feed_start(&self, branch: Option<&str>) -> Result<Seq> {
+        let all = self.log_start()?;
+        match branch {
+            // What is decided and not removed yet has no name.
+            Some(name) if self.engine.get(Family::Meta, meta::COLLECT)?.is_none() => {
+                Ok(all.min(self.log_start_of(name)?))
+            }
+            _ => Ok(all),
         }
     }
 

@@ -5,10 +5,10 @@ use std::sync::{MutexGuard, PoisonError};
 use super::Publisher;
 use crate::engine::WriteSet;
 use crate::error::Result;
-use crate::format::refs::{GoneRecord, meta};
+use crate::format::refs::{CollectRecord, GoneRecord, meta};
 use crate::format::{Family, keys, record};
 use crate::graph::{Gone, Readers};
-use crate::id::{LineId, OpId, Seq};
+use crate::id::{LineId, OpId, Seq, ValueHash};
 
 /// What is let go from now on.
 #[derive(Default)]
@@ -19,6 +19,41 @@ pub(crate) struct LettingGo {
     pub(crate) layers: Vec<Vec<u8>>,
     /// The newest commit that is gone.
     pub(crate) log_start: Seq,
+}
+
+impl LettingGo {
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.layers.is_empty()
+    }
+}
+
+/// As of when it is planned what to let go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    /// Refs have not moved since then.
+    pub(crate) epoch: u64,
+    /// The newest commit.
+    pub(crate) newest: Seq,
+    /// Lines from here on were made later.
+    pub(crate) next_line: LineId,
+}
+
+/// Notes the large values that work under way names, for as long as it lives.
+pub(crate) struct Watch<'a>(&'a Publisher);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        *self.0.named.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Watch<'_> {
+    /// The large values that were named since the last call. The caller holds the commit lock, or asks
+    /// again when it does.
+    pub(crate) fn take(&self) -> Vec<ValueHash> {
+        let mut named = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.as_mut().map(std::mem::take).unwrap_or_default()
+    }
 }
 
 impl Publisher {
@@ -32,20 +67,47 @@ impl Publisher {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides under the commit lock, while nobody can begin to read either, what is let go; from the
-    /// return on nobody comes to it any more. Nothing is done if refs have moved since an epoch: `None`.
-    pub(crate) fn let_go<T>(
-        &self,
-        epoch: u64,
-        plan: impl FnOnce(&Readers) -> Result<(LettingGo, T)>,
-    ) -> Result<Option<T>> {
+    /// Begins to note the large values that resolutions and prepared transactions name; one at a time.
+    /// What commits name is in the log.
+    pub(crate) fn watch(&self) -> Result<Watch<'_>> {
+        let _writer = self.lock()?;
+        *self.named.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+        Ok(Watch(self))
+    }
+
+    /// Says that work under way names a large value. The caller holds the commit lock.
+    pub(super) fn note_named(&self, hash: ValueHash) {
+        if let Some(named) = self.named.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            named.push(hash);
+        }
+    }
+
+    /// Where planning of what to let go begins.
+    pub(crate) fn begin_letting_go(&self) -> Result<Begun> {
+        // Under the lock, so that no import is half way.
         let writer = self.lock()?;
-        if self.refs.epoch() != epoch {
-            return Ok(None);
+        let (epoch, newest) = (self.refs.epoch(), writer.latest);
+        Ok(Begun { epoch, newest, next_line: writer.next_line })
+    }
+
+    /// Decides under the commit lock, while nobody can begin to read either, what is let go; from the
+    /// return on nobody comes to it any more. Nothing is done if refs have moved since planning began, or
+    /// `confirm` gives no plan: then false.
+    pub(crate) fn let_go(
+        &self,
+        begun: Begun,
+        confirm: impl FnOnce(&Readers) -> Result<Option<LettingGo>>,
+    ) -> Result<bool> {
+        let writer = self.lock()?;
+        if self.refs.epoch() != begun.epoch {
+            return Ok(false);
         }
         let engine = self.engine();
-        let out = self.graph.with_readers(|readers| -> Result<T> {
-            let (plan, out) = plan(readers)?;
+        let done = self.graph.with_readers(|readers| -> Result<Option<bool>> {
+            let Some(plan) = confirm(readers)? else { return Ok(None) };
+            if plan.is_empty() {
+                return Ok(Some(false));
+            }
             let mut set = WriteSet::default();
             for (line, gone) in &plan.lines {
                 engine.put(&mut set, Family::Refs, &keys::gone(*line), &record::encode(gone));
@@ -56,19 +118,25 @@ impl Publisher {
             self.graph.write_all_blocks(&mut set)?;
             let start = plan.log_start.max(self.graph.log_start()?).get();
             engine.put(&mut set, Family::Meta, meta::LOG_START, &record::encode(&start));
+            // From now on there is something to remove.
+            let collect = record::encode(&CollectRecord { phase: 0, at: Vec::new() });
+            engine.put(&mut set, Family::Meta, meta::COLLECT, &collect);
             engine.write(set)?;
             self.graph.indexed();
             let lines = plan.lines.into_iter();
             self.graph.set_gone(lines.map(|(line, gone)| (line, Some(Gone::new(gone)))));
             // Whoever has looked layers up looks again.
             self.refs.moved([]);
-            Ok(out)
+            Ok(Some(true))
         })?;
+        if done != Some(true) {
+            return Ok(done.is_some());
+        }
         let write = self.wrote(&writer);
         drop(writer);
         // Nothing is removed before it is on disk that it is gone.
         self.sync.wait(engine, write)?;
-        Ok(Some(out))
+        Ok(true)
     }
 
     /// Writes what `make` puts together under the commit lock, unsynced: removals can be done again.

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 use crate::format::refs::{BranchRecord, OpKind};
 use crate::graph::{Graph, Head, Origin, Place};
-use crate::id::{LineId, Seq};
+use crate::id::{LineId, Seq, ValueHash};
 use crate::kv::{Durability, show_key};
 use crate::name::BranchName;
 use crate::view::{Finder, ScanRow, View};
@@ -435,6 +435,9 @@ impl Publisher {
     /// Adds rows to a set of writes.
     pub(super) fn put_rows(&self, set: &mut WriteSet, rows: &StateRows) {
         for (family, key, value) in rows {
+            if let (Family::Blob, Some(hash), Some(_)) = (family, key.first_chunk(), value) {
+                self.note_named(ValueHash::from_bytes(*hash));
+            }
             match value {
                 Some(value) => self.engine().put(set, *family, key, value),
                 None => self.engine().delete(set, *family, key),

@@ -29,7 +29,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(crate) use build::Details;
-pub(crate) use collect::LettingGo;
+pub(crate) use collect::{Begun, LettingGo, Watch};
 pub(crate) use counters::Timer;
 pub(crate) use import::{ImportRefs, ImportSession, ImportedTag, NewCommit};
 pub(crate) use init::{create, drop_unfinished, recover, remove_leftovers};
@@ -50,7 +50,7 @@ use crate::engine::{Engine, GroupSync, WriteSet};
 use crate::error::Result;
 use crate::format::keys;
 use crate::graph::{Graph, Place};
-use crate::id::{LineId, OpId, Seq};
+use crate::id::{LineId, OpId, Seq, ValueHash};
 use crate::kv::Durability;
 use crate::refs::{Entry, Refs};
 
@@ -102,6 +102,8 @@ pub(crate) struct Publisher {
     deep: layers::DeepLines,
     upkeep: Mutex<()>,
     collecting: Mutex<()>,
+    /// Large values that work under way has named, while a collection wants to know.
+    named: Mutex<Option<Vec<ValueHash>>>,
     counters: counters::Counters,
 }
 
@@ -138,6 +140,7 @@ impl Publisher {
             deep: layers::DeepLines::default(),
             upkeep: Mutex::default(),
             collecting: Mutex::default(),
+            named: Mutex::default(),
             counters: counters::Counters::default(),
         })
     }

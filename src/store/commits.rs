@@ -161,8 +161,8 @@ impl Store {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the position is in the future;
-    /// [`HistoryGone`](crate::ErrorKind::HistoryGone), from the iterator, if it is before what is
-    /// kept.
+    /// [`HistoryGone`](crate::ErrorKind::HistoryGone), from the iterator, if commits after it are no longer
+    /// kept; of a feed of one branch, if commits of that branch are.
     pub fn feed(&self, after: Seq, options: FeedOptions) -> Result<Feed> {
         let upto = match &self.inner.publisher {
             Some(publisher) => publisher.acknowledged()?,

@@ -198,7 +198,7 @@ impl Cursor {
         let newest = self.publisher.acknowledged()?;
         let publisher = Arc::clone(&self.publisher);
         let stored = self.write(|stored| {
-            check_start(publisher.graph(), after, newest)?;
+            check_start(publisher.graph(), stored.branch.as_deref(), (after, newest))?;
             stored.acked = after.get();
             Ok(())
         })?;

@@ -118,7 +118,7 @@ fn fresh(
     (newest, now): (Seq, Timestamp),
 ) -> Result<CursorRecord> {
     let acked = options.after.unwrap_or(newest);
-    check_start(graph, acked, newest)?;
+    check_start(graph, options.branch.as_deref(), (acked, newest))?;
     let range = options.range.clone().unwrap_or_default();
     Ok(CursorRecord {
         acked: acked.get(),
@@ -132,13 +132,19 @@ fn fresh(
 }
 
 /// Refuses a position in the future, or one after which commits are missing.
-fn check_start(graph: &Graph, after: Seq, newest: Seq) -> Result<()> {
+fn check_start(graph: &Graph, branch: Option<&str>, (after, newest): (Seq, Seq)) -> Result<()> {
     if after > newest {
         let text = format!("position {after} is in the future, the newest commit is {newest}");
         return Err(Error::new(ErrorKind::NotFound, text));
     }
-    let start = graph.log_start()?;
-    if after < start { Err(gone_before(after, start)) } else { Ok(()) }
+    let missing = match branch {
+        Some(name) => graph.log_start_of(name)?,
+        None => graph.log_start()?,
+    };
+    match after < missing {
+        true => Err(gone_before(after, graph.feed_start(branch)?)),
+        false => Ok(()),
+    }
 }
 
 /// Refuses a cursor that someone else holds.

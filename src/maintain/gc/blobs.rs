@@ -10,6 +10,7 @@ use crate::format::prepared::is_write;
 use crate::format::row::{Cell, read_head, read_history};
 use crate::format::{Family, keys, record};
 use crate::id::{Seq, ValueHash};
+use crate::publish::{Publisher, Watch};
 
 /// Bits of the bitmap: 16 MiB.
 const BITS: u64 = 1 << 27;
@@ -59,9 +60,11 @@ impl Collector<'_> {
             return Ok(());
         }
         drop(any);
-        // What commits after this one name is found in the log.
-        let mut known = self.publisher().visible();
+        // What commits after this one name is found in the log, what work under way names from now on is noted.
+        let publisher = self.publisher();
+        let (watch, mut known) = (publisher.watch()?, publisher.visible());
         let mut seen = Seen::new(known.get());
+        note_under_way(&engine, &mut |hash| seen.add(hash))?;
         // In this order: a version moves from `head` to `history`, never back while it is needed.
         for family in [Family::Head, Family::History] {
             let mut rows = engine.iter_once(family, &[], None);
@@ -89,37 +92,27 @@ impl Collector<'_> {
             }
             rows.next();
             if group.len() > GROUP {
-                self.drop_blobs(&mut seen, &mut known, &mut group)?;
+                self.drop_blobs(&watch, (&mut seen, &mut known), &mut group)?;
             }
         }
-        self.drop_blobs(&mut seen, &mut known, &mut group)
+        self.drop_blobs(&watch, (&mut seen, &mut known), &mut group)
     }
 
     /// Removes some large values, unless somebody has named them meanwhile.
     fn drop_blobs(
         &mut self,
-        seen: &mut Seen,
-        known: &mut Seq,
+        watch: &Watch<'_>,
+        (seen, known): (&mut Seen, &mut Seq),
         group: &mut Vec<[u8; 32]>,
     ) -> Result<()> {
         let publisher = self.publisher();
         let engine = self.engine();
         let (mut count, mut bytes) = (0, 0);
+        // Most of them before the lock is taken, the rest under it.
+        note_commits(publisher, known, &mut |hash| seen.add(hash))?;
         publisher.remove(|set| {
-            let newest = publisher.visible();
-            while *known < newest {
-                *known = known.next();
-                self.graph().visit(
-                    *known,
-                    |_| {},
-                    |change| {
-                        if let Some(hash) = change.after() {
-                            seen.add(hash.as_bytes());
-                        }
-                    },
-                )?;
-            }
-            note_under_way(&engine, &mut |hash| seen.add(hash))?;
+            note_commits(publisher, known, &mut |hash| seen.add(hash))?;
+            watch.take().iter().for_each(|hash| seen.add(hash.as_bytes()));
             for hash in group.drain(..) {
                 if seen.has(&hash) {
                     continue;
@@ -144,6 +137,25 @@ impl Collector<'_> {
         self.note_phase(Phase::Blobs, &[])?;
         self.pause(bytes)
     }
+}
+
+/// Notes the large values that commits after one have named, up to now.
+pub(in crate::maintain) fn note_commits(
+    publisher: &Publisher,
+    known: &mut Seq,
+    note: &mut impl FnMut(&[u8; 32]),
+) -> Result<()> {
+    let newest = publisher.visible();
+    while *known < newest {
+        *known = known.next();
+        let graph = publisher.graph();
+        graph.visit(
+            *known,
+            |_| {},
+            |change| change.after().iter().for_each(|h| note(h.as_bytes())),
+        )?;
+    }
+    Ok(())
 }
 
 /// Notes the large values of open merges and prepared transactions.

@@ -11,6 +11,14 @@ use crate::format::refs::{At, IdsRecord, OperationRecord};
 use crate::format::{Family, keys, record};
 use crate::id::{LineId, OpId, Seq};
 
+/// The first part of a commit that is gone.
+struct Header {
+    stored: Vec<u8>,
+    len: usize,
+    seq: Seq,
+    branch: String,
+}
+
 impl Collector<'_> {
     /// Removes the records of commits that are gone, up to `upto`.
     pub(super) fn commits(&mut self, from: &[u8], upto: Seq) -> Result<()> {
@@ -25,7 +33,7 @@ impl Collector<'_> {
         rows.seek_to_first();
         // Parts go before the record that says how many there are.
         let mut last_kept = None;
-        let mut header: Option<(Vec<u8>, usize)> = None;
+        let mut header: Option<Header> = None;
         while let Some((stored, row)) = rows.current()? {
             let Some((seq, part)) = keys::log_parts(stored)? else { break };
             if part == 0 {
@@ -34,7 +42,8 @@ impl Collector<'_> {
                 if self.graph().gone(LineId::new(read.line)).is_none_or(|gone| gone.has(seq)) {
                     last_kept = Some(seq);
                 } else {
-                    header = Some((stored.to_vec(), row.len()));
+                    let (stored, len) = (stored.to_vec(), row.len());
+                    header = Some(Header { stored, len, seq, branch: read.branch });
                 }
             } else if last_kept != Some(seq) {
                 self.delete(Family::Log, stored, row.len());
@@ -47,11 +56,13 @@ impl Collector<'_> {
         self.flush(Phase::Commits, &end)
     }
 
-    fn end_commit(&mut self, header: &mut Option<(Vec<u8>, usize)>) -> Result<()> {
-        let Some((stored, len)) = header.take() else { return Ok(()) };
-        self.delete(Family::Log, &stored, len);
+    fn end_commit(&mut self, header: &mut Option<Header>) -> Result<()> {
+        let Some(header) = header.take() else { return Ok(()) };
+        self.delete(Family::Log, &header.stored, header.len);
+        // In order of sequences: the last one is the newest.
+        self.names.insert(header.branch, header.seq);
         self.report.commits += 1;
-        self.flush_if_full(Phase::Commits, &stored)
+        self.flush_if_full(Phase::Commits, &header.stored)
     }
 
     /// Removes the changes of bulk loads and the details of merges whose commits are gone.
@@ -214,6 +225,9 @@ impl Collector<'_> {
         }
         self.flush(Phase::Lines, &[])?;
         let dead: Vec<LineId> = dead.iter().copied().collect();
+        if !dead.is_empty() {
+            self.touched.extend([Family::Head, Family::History]);
+        }
         for group in dead.chunks(64) {
             self.publisher().drop_lines(group)?;
             self.pause(0)?;

@@ -14,7 +14,7 @@ mod report;
 mod roots;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +27,11 @@ use crate::engine::{Engine, WriteSet};
 use crate::error::Result;
 use crate::feed::cursor;
 use crate::format::refs::{CollectRecord, meta};
-use crate::format::{Family, record};
+use crate::format::{Family, keys, record};
 use crate::graph::{Gone, Graph};
 use crate::id::{LineId, Seq};
 use crate::publish::Publisher;
-use plan::Planner;
+use plan::{Planner, Reading};
 use reach::Reach;
 
 /// Removals are written in sets of about this many bytes of keys, so that commits go on in between.
@@ -72,6 +72,8 @@ pub(super) struct Collector<'a> {
     deletions: Vec<(LineId, Vec<u8>)>,
     /// Families from which something was removed.
     touched: BTreeSet<Family>,
+    /// The newest commit among `pending`, by the branch it was made on.
+    names: BTreeMap<String, Seq>,
     examined: (u64, u64),
 }
 
@@ -92,6 +94,7 @@ pub(crate) fn collect<'a>(
         pending_bytes: 0,
         deletions: Vec::new(),
         touched: BTreeSet::new(),
+        names: BTreeMap::new(),
         examined: (0, 0),
     };
     // What an earlier run has decided and not finished comes first.
@@ -135,30 +138,37 @@ impl<'a> Collector<'a> {
         let prefixes = retention.prefixes();
         let mut tries = 0;
         loop {
-            let epoch = refs.epoch();
+            let begun = publisher.begin_letting_go()?;
             let unnamed = retention.unnamed_floors(graph, now)?;
             let finder = roots::Finder { graph, refs, retention, now, unnamed };
             let mut found = finder.all()?;
             let followed = cursor::pinned(graph.engine(), publisher.now())?;
             found.extend(finder.followed(followed)?);
-            let mut reach = Reach::from(graph, &found)?;
-            let places = found.len();
-            let planned = publisher.let_go(epoch, |readers| {
+            let reach = Reach::from(graph, &found)?;
+            let since = self.options.since.into_iter().chain(followed.map(Seq::next)).min();
+            let planner = Planner::new(&reach, graph, &prefixes, begun)?;
+            let draft = planner.draft(&Reading::of(graph.reading().iter(), since))?;
+            let planned = publisher.let_go(begun, |readers| {
                 // Merges that were opened meanwhile, and the like, have moved no ref.
-                found.extend(finder.under_way()?);
-                let acked = cursor::pinned(graph.engine(), publisher.now())?;
-                found.extend(finder.followed(acked)?);
-                let fresh =
-                    found[places..].iter().any(|root| !reach.has(root.place)) || acked != followed;
-                if fresh {
-                    reach = Reach::from(graph, &found)?;
+                if finder.under_way()?.iter().any(|root| !reach.has(root.place)) {
+                    return Ok(None);
                 }
-                let planner = Planner { graph, prefixes: &prefixes, reach: &reach };
+                let acked = cursor::pinned(graph.engine(), publisher.now())?;
+                // What a new cursor follows is not among the roots; all newer commits are on branches.
+                if acked.is_some_and(|acked| acked < followed.unwrap_or(begun.newest)) {
+                    return Ok(None);
+                }
                 let since = self.options.since.into_iter().chain(acked.map(Seq::next)).min();
-                Ok((planner.plan(readers, since)?, ()))
+                let planned = planner.confirm(draft, readers, since)?;
+                if planned.is_some() || tries + 1 < FREE_PLANS {
+                    return Ok(planned);
+                }
+                // Others begin to read what is older all the time: now they wait.
+                let draft = planner.draft(&Reading::of(readers.open(), since))?;
+                planner.confirm(draft, readers, since)
             })?;
             tries += 1;
-            if planned.is_some() {
+            if planned {
                 return Ok(());
             }
             if tries >= FREE_PLANS {
@@ -252,7 +262,8 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let (engine, pending) = (self.engine(), std::mem::take(&mut self.pending));
-        let bytes = std::mem::take(&mut self.pending_bytes);
+        let (bytes, names) =
+            (std::mem::take(&mut self.pending_bytes), std::mem::take(&mut self.names));
         let progress = record::encode(&CollectRecord { phase: phase as u8, at: at.to_vec() });
         self.publisher.remove(|set| {
             for (family, key, value) in &pending {
@@ -260,6 +271,11 @@ impl<'a> Collector<'a> {
                     Some(value) => engine.put(set, *family, key, value),
                     None => engine.delete(set, *family, key),
                 }
+            }
+            for (branch, seq) in names {
+                let newest = seq.max(self.graph().log_start_of(&branch)?).get();
+                let key = keys::log_start_of(&branch);
+                engine.put(set, Family::Meta, &key, &record::encode(&newest));
             }
             engine.put(set, Family::Meta, meta::COLLECT, &progress);
             Ok(())
@@ -319,7 +335,7 @@ impl<'a> Collector<'a> {
         }
         for family in std::mem::take(&mut self.touched) {
             self.options.meter.stage("compact", None, None)?;
-            engine.reclaim(family, (&[], None))?;
+            engine.reclaim(family, |bytes| self.pause(bytes))?;
         }
         Ok(())
     }

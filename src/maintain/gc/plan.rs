@@ -6,59 +6,151 @@ use super::reach::{Need, Reach, Run};
 use crate::error::Result;
 use crate::format::refs::{GoneRecord, LayerRecord};
 use crate::format::{Family, keys, record};
-use crate::graph::{Gone, Graph, Readers};
+use crate::graph::{Gone, Graph, Reader, Readers};
 use crate::id::{LineId, Seq};
-use crate::publish::LettingGo;
+use crate::publish::{Begun, LettingGo};
+
+/// What open views, scans and transactions, and cursors, read.
+#[derive(Default)]
+pub(super) struct Reading {
+    places: BTreeMap<LineId, BTreeSet<Seq>>,
+    /// Nothing goes that any line has from here on.
+    since: Option<Seq>,
+}
+
+impl Reading {
+    pub(super) fn of<'r>(readers: impl Iterator<Item = &'r Reader>, since: Option<Seq>) -> Self {
+        let mut out = Self { since, ..Self::default() };
+        for reader in readers {
+            out.since = out.since.into_iter().chain(reader.since).min();
+            for place in reader.layers.iter().chain([&reader.place]) {
+                out.places.entry(place.line).or_default().insert(place.seq);
+            }
+        }
+        out
+    }
+}
+
+/// What is let go of a line.
+struct Letting {
+    gone: Gone,
+    /// The key of the row of a read layer that nothing is read through.
+    layer: Option<Vec<u8>>,
+    /// The newest commit of it that is gone.
+    newest: Seq,
+}
+
+/// A plan that is made while others commit and begin to read.
+pub(super) struct Draft {
+    lines: BTreeMap<LineId, Letting>,
+    since: Option<Seq>,
+}
 
 /// Builds a plan from what is reachable and what is being read.
 pub(super) struct Planner<'a> {
-    pub(super) graph: &'a Graph,
-    pub(super) prefixes: &'a [Vec<u8>],
-    pub(super) reach: &'a Reach<'a>,
+    graph: &'a Graph,
+    prefixes: &'a [Vec<u8>],
+    reach: &'a Reach<'a>,
+    begun: Begun,
+    /// Lines of read layers, with the key of the row that says so.
+    layers: BTreeMap<LineId, Vec<u8>>,
+    /// Lines of read layers that are being made.
+    unfinished: BTreeSet<LineId>,
 }
 
-impl Planner<'_> {
-    /// What is let go. Called under the commit lock, while nobody can begin to read.
-    ///
-    /// Nothing goes that any line has from `since` on.
-    pub(super) fn plan(&self, readers: &Readers, mut since: Option<Seq>) -> Result<LettingGo> {
-        let mut read: BTreeMap<LineId, BTreeSet<Seq>> = BTreeMap::new();
-        for reader in readers.open() {
-            since = match (since, reader.since) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            for place in reader.layers.iter().chain([&reader.place]) {
-                read.entry(place.line).or_default().insert(place.seq);
-            }
-        }
-        let mut plan = LettingGo::default();
-        let unfinished = self.unfinished()?;
-        let mut layer_rows = self.layer_rows()?;
+impl<'a> Planner<'a> {
+    pub(super) fn new(
+        reach: &'a Reach<'a>,
+        graph: &'a Graph,
+        prefixes: &'a [Vec<u8>],
+        begun: Begun,
+    ) -> Result<Self> {
+        let (layers, unfinished) = (layer_rows(graph)?, unfinished(graph)?);
+        Ok(Self { graph, prefixes, reach, begun, layers, unfinished })
+    }
+
+    /// What may be let go, as far as it is known. Cost: a look at each line.
+    pub(super) fn draft(&self, reading: &Reading) -> Result<Draft> {
+        let mut lines = BTreeMap::new();
         let mut rows = self.graph.engine().iter_prefix(Family::Refs, &[keys::kind::LINE]);
         rows.seek_to_first();
         while let Some((key, _)) = rows.current()? {
             let line = LineId::new(keys::number_at(key, 1)?);
             rows.next();
-            let layer = layer_rows.remove(&line);
-            let used = self.reach.layers.contains(&line) || read.contains_key(&line);
-            let gone = match (self.reach.needs.get(&line), layer) {
-                _ if unfinished.contains(&line) => continue,
-                (Some(need), _) => self.living(line, need, read.get(&line), since)?,
-                (None, _) if used => continue,
-                (None, layer) => {
-                    plan.layers.extend(layer);
-                    GoneRecord { dead: true, ..GoneRecord::default() }
-                }
-            };
-            let known = self.graph.gone(line);
-            let known = known.as_deref().map(Gone::record);
-            if known != Some(&gone) && (known.is_some() || gone != GoneRecord::default()) {
-                plan.log_start = plan.log_start.max(self.newest_gone(line, &gone)?);
-                plan.lines.push((line, gone));
+            if line < self.begun.next_line {
+                let letting = self.decide(line, reading.places.get(&line), reading.since)?;
+                lines.extend(letting.map(|letting| (line, letting)));
             }
         }
-        Ok(plan)
+        Ok(Draft { lines, since: reading.since })
+    }
+
+    /// Makes a plan of a draft, as of now. Called under the commit lock, while nobody can begin to read, and
+    /// refs are what they were when planning began. None if it has to be drafted anew.
+    ///
+    /// What was committed since is on branches, above all that a draft lets go. So only what is read has
+    /// to be looked at. Cost: what is being read, and the lines that change.
+    pub(super) fn confirm(
+        &self,
+        mut draft: Draft,
+        readers: &Readers,
+        since: Option<Seq>,
+    ) -> Result<Option<LettingGo>> {
+        let reading = Reading::of(readers.open(), since);
+        // Whoever began after the draft needs what branches were then, or later.
+        let bound = draft.since.unwrap_or(self.begun.newest);
+        if reading.since.is_some_and(|since| since < bound) {
+            return Ok(None);
+        }
+        for (line, seqs) in &reading.places {
+            let Some(letting) = draft.lines.get(line) else { continue };
+            if seqs.iter().all(|seq| letting.gone.holds(*seq)) {
+                continue;
+            }
+            match self.decide(*line, Some(seqs), draft.since)? {
+                Some(letting) => draft.lines.insert(*line, letting),
+                None => draft.lines.remove(line),
+            };
+        }
+        let mut plan = LettingGo::default();
+        for (line, letting) in draft.lines {
+            plan.log_start = plan.log_start.max(letting.newest);
+            plan.layers.extend(letting.layer);
+            plan.lines.push((line, letting.gone.into_record()));
+        }
+        Ok(Some(plan))
+    }
+
+    /// What is let go of a line, if that is more than before.
+    fn decide(
+        &self,
+        line: LineId,
+        read: Option<&BTreeSet<Seq>>,
+        since: Option<Seq>,
+    ) -> Result<Option<Letting>> {
+        if self.unfinished.contains(&line) {
+            return Ok(None);
+        }
+        let (gone, layer) = match self.reach.needs.get(&line) {
+            Some(need) => (self.living(line, need, read, since)?, None),
+            None if self.reach.layers.contains(&line) || read.is_some() => return Ok(None),
+            None => {
+                let gone = GoneRecord { dead: true, ..GoneRecord::default() };
+                (gone, self.layers.get(&line).cloned())
+            }
+        };
+        let known = self.graph.gone(line);
+        let is_news = match known.as_deref().map(Gone::record) {
+            Some(known) => *known != gone,
+            None => gone != GoneRecord::default(),
+        };
+        // A read layer of which nothing was left already goes all the same.
+        if !is_news && layer.is_none() {
+            return Ok(None);
+        }
+        let gone = Gone::new(gone);
+        let newest = self.graph.newest_gone(line, &gone)?;
+        Ok(Some(Letting { gone, layer, newest }))
     }
 
     /// What is gone of a line that is reachable.
@@ -85,7 +177,8 @@ impl Planner<'_> {
             let longest = |(at, known): (usize, &Vec<u8>)| prefix.starts_with(known).then_some(at);
             let at = self.prefixes.iter().enumerate().rev().find_map(longest);
             let wanted = at.and_then(|at| run.floors.get(at)).copied().unwrap_or(Seq::ROOT);
-            let wanted = since.map_or(wanted, |since| wanted.min(since));
+            // What was committed since planning began may be what a transaction has seen that began since.
+            let wanted = wanted.min(since.unwrap_or(Seq::MAX)).min(self.begun.newest);
             // What the line was at that moment is what it was until its next commit.
             let floor = self.graph.on_line(line, wanted)?.unwrap_or(Seq::ROOT);
             // What an open view of a part can still read stays for it.
@@ -127,54 +220,32 @@ impl Planner<'_> {
         }
         Ok(GoneRecord { floors, kept, top, dead: false })
     }
+}
 
-    /// The newest commit of a line that is gone.
-    fn newest_gone(&self, line: LineId, gone: &GoneRecord) -> Result<Seq> {
-        let gone = Gone::new(gone.clone());
-        let mut upto = Seq::MAX;
-        while let Some(seq) = self.graph.on_line(line, upto)? {
-            if !gone.has(seq) {
-                return Ok(seq);
-            }
-            // Between the floor and the top all is there.
-            let next = if gone.lowest() <= seq && gone.record().top.is_none_or(|t| seq.get() <= t) {
-                gone.lowest()
-            } else {
-                seq
-            };
-            match next.get().checked_sub(1) {
-                Some(below) => upto = Seq::new(below),
-                None => break,
-            }
-        }
-        Ok(Seq::ROOT)
+/// Lines of read layers, with the key of the row that says so.
+fn layer_rows(graph: &Graph) -> Result<BTreeMap<LineId, Vec<u8>>> {
+    let mut out = BTreeMap::new();
+    let mut rows = graph.engine().iter_prefix(Family::Refs, &[keys::kind::LAYER]);
+    rows.seek_to_first();
+    while let Some((key, value)) = rows.current()? {
+        let layer: LayerRecord = record::decode("read layer", value)?;
+        out.insert(LineId::new(layer.line), key.to_vec());
+        rows.next();
     }
+    Ok(out)
+}
 
-    /// Lines of read layers, with the key of the row that says so.
-    fn layer_rows(&self) -> Result<BTreeMap<LineId, Vec<u8>>> {
-        let mut out = BTreeMap::new();
-        let mut rows = self.graph.engine().iter_prefix(Family::Refs, &[keys::kind::LAYER]);
-        rows.seek_to_first();
-        while let Some((key, value)) = rows.current()? {
-            let layer: LayerRecord = record::decode("read layer", value)?;
-            out.insert(LineId::new(layer.line), key.to_vec());
-            rows.next();
-        }
-        Ok(out)
+/// Lines of read layers that are being made.
+fn unfinished(graph: &Graph) -> Result<BTreeSet<LineId>> {
+    use crate::format::refs::meta::UNFINISHED;
+    let mut out = BTreeSet::new();
+    let mut rows = graph.engine().iter_prefix(Family::Meta, UNFINISHED);
+    rows.seek_to_first();
+    while let Some((key, _)) = rows.current()? {
+        out.insert(LineId::new(keys::number_at(key, UNFINISHED.len())?));
+        rows.next();
     }
-
-    /// Lines of read layers that are being made.
-    fn unfinished(&self) -> Result<BTreeSet<LineId>> {
-        use crate::format::refs::meta::UNFINISHED;
-        let mut out = BTreeSet::new();
-        let mut rows = self.graph.engine().iter_prefix(Family::Meta, UNFINISHED);
-        rows.seek_to_first();
-        while let Some((key, _)) = rows.current()? {
-            out.insert(LineId::new(keys::number_at(key, UNFINISHED.len())?));
-            rows.next();
-        }
-        Ok(out)
-    }
+    Ok(out)
 }
 
 /// The run that goes furthest up, joined with those that meet it, and those that end below it.

@@ -31,8 +31,8 @@ impl Default for GcOptions<'_> {
 }
 
 impl<'a> GcOptions<'a> {
-    /// Removes about so many bytes of keys a second at most, so that others have the disk; as fast as it
-    /// goes unless told.
+    /// Removes about so many bytes of keys a second at most, and compacts about so many of data, so that
+    /// others have the disk; as fast as it goes unless told.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes);
         self
@@ -46,7 +46,8 @@ impl<'a> GcOptions<'a> {
     }
 }
 
-takes_progress!(GcOptions: "The next run goes on from there.");
+takes_progress!(GcOptions:
+    "While files are compacted it is called after each 64 MiB or so. The next run goes on from there.");
 
 /// What a collection has removed.
 ///

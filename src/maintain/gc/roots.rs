@@ -37,9 +37,11 @@ impl Finder<'_> {
         }
         out.extend(self.under_way()?);
         self.operations(&mut out)?;
-        // The root commit, and the newest one, from which sequences go on.
-        out.push(self.unnamed(Place::ROOT));
-        out.push(self.unnamed(self.graph.place(self.graph.latest())?));
+        // The root commit, and the newest one, from which sequences go on; nothing before them.
+        for place in [Place::ROOT, self.graph.place(self.graph.latest())?] {
+            let floors = vec![Seq::MAX; self.unnamed.len()];
+            out.push(Root { place, line: None, floors });
+        }
         Ok(out)
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use report::{PurgeOptions, PurgeReport};
 
-use super::gc::blobs::note_under_way;
+use super::gc::blobs::{note_commits, note_under_way};
 use crate::engine::{Engine, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::prepared::{is_write, written_key};
@@ -25,7 +25,7 @@ use crate::id::{LineId, Seq, ValueHash};
 use crate::kv::{Direction, Durability, KeyRange, Write, show_key};
 use crate::name::BranchName;
 use crate::progress::Meter;
-use crate::publish::{Attached, CommitOptions, Part, Publisher, Request};
+use crate::publish::{Attached, CommitOptions, Part, Publisher, Request, Watch};
 use crate::view::View;
 
 /// Rows are written in groups of this many, so that commits go on in between.
@@ -220,8 +220,7 @@ fn finish(publisher: &Arc<Publisher>, number: u64, meter: &mut Meter<'_>) -> Res
         engine.flush(family)?;
     }
     for family in [Family::Head, Family::History, Family::Blob] {
-        engine.reclaim(family, (&[], None))?;
-        run.meter.tell(run.examined, 0)?;
+        engine.reclaim(family, |_| run.meter.tell(run.examined, 0))?;
     }
     run.record.done = true;
     let rows = vec![
@@ -358,8 +357,11 @@ impl Run<'_, '_, '_> {
         if left.is_empty() {
             return Ok(());
         }
-        // What commits after this one name is found in the log.
-        let mut known = self.publisher.visible();
+        // What commits after this one name is found in the log, what work under way names from now on is noted.
+        let (watch, mut known) = (self.publisher.watch()?, self.publisher.visible());
+        note_under_way(self.engine, &mut |hash| {
+            left.remove(hash);
+        })?;
         let engine = Arc::clone(self.engine);
         for family in [Family::Head, Family::History] {
             let mut rows = engine.iter_once(family, &[], None);
@@ -374,31 +376,31 @@ impl Run<'_, '_, '_> {
             }
         }
         while !left.is_empty() {
-            self.drop_values(&mut left, &mut known)?;
+            self.drop_values(&watch, &mut left, &mut known)?;
         }
         Ok(())
     }
 
     /// Removes some large values, unless somebody has named them meanwhile.
-    fn drop_values(&mut self, left: &mut BTreeSet<[u8; 32]>, known: &mut Seq) -> Result<()> {
+    fn drop_values(
+        &mut self,
+        watch: &Watch<'_>,
+        left: &mut BTreeSet<[u8; 32]>,
+        known: &mut Seq,
+    ) -> Result<()> {
         let publisher = self.publisher;
-        publisher.remove(|set: &mut WriteSet| {
-            let newest = publisher.visible();
-            while *known < newest {
-                *known = known.next();
-                self.graph.visit(
-                    *known,
-                    |_| {},
-                    |change| {
-                        if let Some(hash) = change.after() {
-                            left.remove(hash.as_bytes());
-                        }
-                    },
-                )?;
-            }
-            note_under_way(self.engine, &mut |hash| {
+        let mut spare = |left: &mut BTreeSet<[u8; 32]>| {
+            note_commits(publisher, known, &mut |hash| {
                 left.remove(hash);
-            })?;
+            })
+        };
+        // Most of them before the lock is taken, the rest under it.
+        spare(left)?;
+        publisher.remove(|set: &mut WriteSet| {
+            spare(left)?;
+            for hash in watch.take() {
+                left.remove(hash.as_bytes());
+            }
             for hash in left.iter().take(GROUP).copied().collect::<Vec<_>>() {
                 left.remove(&hash);
                 let hash = ValueHash::from_bytes(hash);

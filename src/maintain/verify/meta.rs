@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Context;
 use super::found::{Findings, Site};
+use super::purges::Purges;
 use super::report::Check;
 use super::scan::Walk;
 use crate::engine::Frozen;
@@ -33,6 +34,10 @@ pub(super) struct Fixed {
     pub(super) ops_start: Option<OpId>,
     /// Whether what is gone is still being removed.
     collects: bool,
+    /// What was purged.
+    pub(super) purges: Purges,
+    /// Whether a purge is under way.
+    is_purging: bool,
 }
 
 impl Fixed {
@@ -62,7 +67,19 @@ impl Fixed {
             .map(|(seq, step)| OpId { seq: Seq::new(seq), step });
         let gone = super::gone::load(db, findings);
         let collects = get(meta::COLLECT).is_some();
-        Self { latest, log_start, indexed, first_line, unfinished, gone, ops_start, collects }
+        let (purges, is_purging) = (Purges::load(db, findings), get(meta::PURGE).is_some());
+        Self {
+            latest,
+            log_start,
+            indexed,
+            first_line,
+            unfinished,
+            gone,
+            ops_start,
+            collects,
+            purges,
+            is_purging,
+        }
     }
 
     /// Whether a line is nobody's: it is being written, by an import or as a read layer, or all of it is
@@ -83,6 +100,9 @@ impl Fixed {
         }
         if self.collects {
             out.push("a collection that is not finished: the next one goes on with it".to_owned());
+        }
+        if self.is_purging {
+            out.push("a purge that is not finished: the next open goes on with it".to_owned());
         }
         for (line, _) in self.gone.iter().filter(|(_, gone)| gone.record().dead) {
             out.push(format!("a line that nothing leads to and that is not removed yet: {line}"));
@@ -149,7 +169,7 @@ fn decode(key: &[u8], value: &[u8]) -> Option<Result<(), Corrupt>> {
         meta::FORMAT => record::decode::<u32>("format", value).map(|_| ()),
         meta::STORE => record::decode::<StoreRecord>("store", value).map(|_| ()),
         meta::ACTIVE => record::decode::<String>("active branch", value).map(|_| ()),
-        meta::INDEXED | meta::LOCK_FENCES | meta::LOG_START => number(),
+        meta::INDEXED | meta::LOCK_FENCES | meta::LOG_START | meta::PURGE => number(),
         meta::OPS_START => {
             record::decode::<(u64, u64)>("start of the operation log", value).map(|_| ())
         }
@@ -159,6 +179,7 @@ fn decode(key: &[u8], value: &[u8]) -> Option<Result<(), Corrupt>> {
         _ if key.starts_with(meta::UNFINISHED) => {
             keys::number_at(key, meta::UNFINISHED.len()).map(|_| ())
         }
+        _ if key.starts_with(meta::LOG_START_OF) => number(),
         _ if key.starts_with(meta::CONFIG) => {
             record::decode::<String>("setting", value).map(|_| ())
         }

@@ -19,6 +19,7 @@ mod ops;
 mod options;
 mod pool;
 mod prepared;
+mod purges;
 mod refs;
 mod report;
 mod rows;

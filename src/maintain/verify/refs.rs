@@ -277,6 +277,7 @@ fn check_kinds(context: &Context<'_>, findings: &Findings) {
         kind::COMMIT_IDS,
         kind::LAYER,
         kind::GONE,
+        kind::PURGE,
     ];
     super::unknown_kinds(context, findings, Family::Refs, &known);
 }

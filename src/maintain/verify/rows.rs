@@ -240,6 +240,10 @@ impl<'a, S: Sink> RowPass<'a, S> {
                 self.findings.add(Check::Blobs, 14, self.site(family).seq(seq), fault);
             }
         }
+        if cell.is_present() && self.context.fixed.purges.have(&self.key, seq) {
+            let what = "a value is there that was purged from all of history";
+            self.findings.add(Check::Rows, 71, self.site(family).seq(seq), what);
+        }
         let hash = cell.hash_unless(self.context.quick);
         let after = hash.map(|hash| fingerprint_of(&self.key, &hash));
         if let Some(newer) = self.newer.take() {

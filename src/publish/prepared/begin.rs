@@ -141,6 +141,7 @@ impl Publisher {
                     Some(value) => {
                         let hash = ValueHash::of(value);
                         if blobs.insert(hash) {
+                            self.note_named(hash);
                             put_blob(engine, set, &hash, value)?;
                         }
                         Cell::Blob { hash, len: value.len() as u64 }

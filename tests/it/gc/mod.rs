@@ -1,5 +1,7 @@
 //! OPS-7: retention, collection and purge.
 
+mod feeds;
+mod gentle;
 mod keeps;
 mod memory;
 mod purge;

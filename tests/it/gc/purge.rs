@@ -12,8 +12,9 @@ use withy::{
     Store, Strategy, TagOptions,
 };
 
+use crate::support::raw::Raw;
 use crate::support::{
-    Scratch, must_branch, must_delete, must_fail, must_get, must_put, rows, show,
+    Scratch, must_branch, must_delete, must_fail, must_get, must_put, must_verify, rows, show,
 };
 
 /// Part of every value that is purged; no compression makes it shorter.
@@ -296,6 +297,8 @@ fn ops_7_a_purge_that_is_stopped_goes_on_with_the_next() {
             Err(e) => e,
         };
         assert_eq!(done.kind(), ErrorKind::Interrupted, "it was stopped");
+        // OPS-6: also while it is under way.
+        must_verify(&store);
         let begun = store.purges().expect("records").len();
         must_purge(&store);
         let all = store.purges().expect("records");
@@ -304,6 +307,24 @@ fn ops_7_a_purge_that_is_stopped_goes_on_with_the_next() {
         check_absent(&store, store.latest());
         assert_eq!(found_in(&store.path()), 0, "stopped at {stop_at}: no file has a byte of it");
     }
+}
+
+#[test]
+fn ops_6_a_store_that_was_purged_is_whole_and_a_value_that_comes_back_is_found() {
+    let mut store = Scratch::new();
+    fill(&store);
+    must_purge(&store);
+    must_verify(&store);
+    store.close();
+    let raw = Raw::open(&store.path());
+    let is_purged = |key: &Vec<u8>| raw.get("history", key)[0] == 0x13;
+    let key = raw.keys("history", &[]).into_iter().find(is_purged).expect("a purged value");
+    raw.edit("history", &key, |row| *row = [&[0x11], secret(20).as_bytes()].concat());
+    drop(raw);
+    store.reopen();
+    let report = store.verify(withy::VerifyOptions::default()).expect("it is verified");
+    let found = report.findings.iter().any(|finding| finding.invariant == 71);
+    assert!(found, "a value is there that was purged: {:#?}", report.findings);
 }
 
 const STORE: &str = "WITHY_TEST_PURGE";

@@ -17,72 +17,109 @@ use withy::{
 
 use crate::support::{Scratch, is_long, must_branch, must_scan};
 
-const KEYS: u64 = 1_000;
-const ROUNDS: u64 = 50;
+pub(super) const KEYS: u64 = 1_000;
+pub(super) const ROUNDS: u64 = 50;
 
-type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What every commit showed when it was made, and what keeps some of them.
-struct World {
+pub(super) struct World {
     /// By sequence. Most rows of a commit are those of the one before it.
-    commits: BTreeMap<Seq, Arc<Rows>>,
+    pub(super) commits: BTreeMap<Seq, Arc<Rows>>,
     /// The commits of each branch, oldest first, those before its fork included.
-    branches: BTreeMap<String, Vec<Seq>>,
-    tags: BTreeMap<String, Seq>,
-    random: fastrand::Rng,
+    pub(super) branches: BTreeMap<String, Vec<Seq>>,
+    pub(super) tags: BTreeMap<String, Seq>,
+    /// What work under way needs.
+    pub(super) needed: Vec<Seq>,
+    /// Of commits that are not pinned, one of so many is read.
+    pub(super) every: u64,
+    seed: u64,
+    pub(super) random: fastrand::Rng,
 }
 
-fn key(n: u64) -> Vec<u8> {
+/// What a round does to a share of the keys.
+pub(super) fn changes(
+    name: &str,
+    (seed, round): (u64, u64),
+    share: std::ops::Range<u64>,
+) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let mut random = fastrand::Rng::with_seed(seed << 32 | round << 16 | share.start);
+    let change = |n: u64| {
+        // In the second half of the rounds every other key goes, for good.
+        if round > ROUNDS / 2 && n % 2 == 0 {
+            return (key(n), None);
+        }
+        let mut value = format!("{name} {n} {round} {}", random.u32(..)).into_bytes();
+        if n % 97 == 0 {
+            value.resize(17_000, b'0' + u8::try_from(round % 10).expect("a digit"));
+        }
+        (key(n), Some(value))
+    };
+    share.map(change).collect()
+}
+
+/// These changes as they are written.
+pub(super) fn batch_of(changes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Batch {
+    let mut batch = Batch::new();
+    for (key, value) in changes {
+        match value {
+            Some(value) => batch.put(key.clone(), value.clone()),
+            None => batch.delete(key.clone()),
+        };
+    }
+    batch
+}
+
+pub(super) fn key(n: u64) -> Vec<u8> {
     format!("k{n:04}").into_bytes()
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let root = BTreeMap::from([(Seq::ROOT, Arc::new(Rows::new()))]);
         let branches = BTreeMap::from([("main".to_owned(), vec![Seq::ROOT])]);
         let random = fastrand::Rng::with_seed(seed);
-        Self { commits: root, branches, tags: BTreeMap::new(), random }
+        let (tags, needed) = (BTreeMap::new(), Vec::new());
+        Self { commits: root, branches, tags, needed, every: 1, seed, random }
     }
 
-    fn head(&self, branch: &str) -> Seq {
+    pub(super) fn head(&self, branch: &str) -> Seq {
         *self.branches[branch].last().expect("every branch has a head")
     }
 
-    fn rows(&self, seq: Seq) -> &Arc<Rows> {
+    pub(super) fn rows(&self, seq: Seq) -> &Arc<Rows> {
         &self.commits[&seq]
     }
 
     /// Changes a share of the keys of a branch.
-    fn write(&mut self, branch: &Branch, round: u64, share: std::ops::Range<u64>) {
+    pub(super) fn write(&mut self, branch: &Branch, round: u64, share: std::ops::Range<u64>) {
         let name = branch.name().to_string();
-        let mut rows = (**self.rows(self.head(&name))).clone();
-        let mut batch = Batch::new();
-        for n in share {
-            // In the second half of the rounds every other key goes, for good.
-            if round > ROUNDS / 2 && n % 2 == 0 {
-                batch.delete(key(n));
-                rows.remove(&key(n));
-                continue;
-            }
-            let mut value = format!("{name} {n} {round} {}", self.random.u32(..)).into_bytes();
-            if n % 97 == 0 {
-                value.resize(17_000, b'0' + u8::try_from(round % 10).expect("a digit"));
-            }
-            batch.put(key(n), value.clone());
-            rows.insert(key(n), value);
-        }
-        let done = branch.write(batch, CommitOptions::default()).expect("it is written");
-        if let Some(seq) = done.seq() {
-            self.took(&name, seq, rows);
+        let changes = changes(&name, (self.seed, round), share);
+        let done = branch.write(batch_of(&changes), CommitOptions::default());
+        if let Some(seq) = done.expect("it is written").seq() {
+            self.wrote(&name, seq, changes);
         }
     }
 
-    fn took(&mut self, branch: &str, seq: Seq, rows: Rows) {
+    /// A commit has made these changes.
+    pub(super) fn wrote(
+        &mut self,
+        branch: &str,
+        seq: Seq,
+        changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    ) {
+        let mut rows = (**self.rows(self.head(branch))).clone();
+        for (key, value) in changes {
+            match value {
+                Some(value) => rows.insert(key, value),
+                None => rows.remove(&key),
+            };
+        }
         self.commits.insert(seq, Arc::new(rows));
         self.branches.get_mut(branch).expect("a branch").push(seq);
     }
 
-    fn branch(&mut self, store: &Store, name: &str, from: Seq) -> Branch {
+    pub(super) fn branch(&mut self, store: &Store, name: &str, from: Seq) -> Branch {
         let line = self.branches.values().find(|line| line.contains(&from)).expect("a line");
         let upto = line.iter().position(|seq| *seq == from).expect("it is on it");
         let line = line[..=upto].to_vec();
@@ -93,12 +130,13 @@ impl World {
     /// Commits that must be whole, whatever retention says.
     fn pinned(&self, keep: usize) -> Vec<Seq> {
         let newest = self.branches.values().flat_map(|line| line.iter().rev().take(keep));
-        newest.chain(self.tags.values()).copied().chain([Seq::ROOT]).collect()
+        let all = newest.chain(self.tags.values()).chain(&self.needed);
+        all.copied().chain([Seq::ROOT]).collect()
     }
 }
 
 /// A view shows these rows in every way that it can be asked.
-fn check_view(view: &impl Read, rows: &Rows, what: &str) {
+pub(super) fn check_view(view: &impl Read, rows: &Rows, what: &str) {
     let expected: Vec<_> = rows.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     assert!(must_scan(view, &KeyRange::all(), Direction::Forward) == expected, "{what}: a scan");
     let mut back = must_scan(view, &KeyRange::all(), Direction::Backward);
@@ -115,10 +153,13 @@ fn check_view(view: &impl Read, rows: &Rows, what: &str) {
 }
 
 /// Every commit is what it was or gone, and those that are pinned are there. How many are gone.
-fn check(store: &Store, world: &World, keep: usize, what: &str) -> usize {
+pub(super) fn check(store: &Store, world: &World, keep: usize, what: &str) -> usize {
     let pinned = world.pinned(keep);
     let mut gone = 0;
     for (seq, rows) in &world.commits {
+        if !pinned.contains(seq) && !seq.get().is_multiple_of(world.every) {
+            continue;
+        }
         match store.view(&format!("seq:{seq}")) {
             Ok(view) => check_view(&view, rows, &format!("{what}, commit {seq}")),
             Err(e) => {
@@ -163,19 +204,25 @@ fn check_branch(store: &Store, world: &World, (name, line): (&str, &[Seq]), what
     }
 }
 
-/// The feed tells every commit after the first position that it names, as it was.
+/// The feed tells every commit after the last position that it names, as it was, and none in between
+/// is left out.
 fn check_feed(store: &Store, world: &World, what: &str) {
-    let mut position = Seq::ROOT;
-    let first = store.feed(position, FeedOptions::default()).expect("a feed").next();
-    if let Some(Err(e)) = first {
-        assert_eq!(e.kind(), ErrorKind::HistoryGone, "{what}: {e:?}");
-        let text = e.to_string();
-        let word = text.rsplit(';').next().and_then(|rest| rest.split_whitespace().next());
-        position = Seq::new(word.and_then(|word| word.parse().ok()).expect("the first position"));
-    }
-    let mut next = position;
-    for event in store.feed(position, FeedOptions::default()).expect("a feed") {
-        let event = event.unwrap_or_else(|e| panic!("{what}: the feed after {position}: {e:?}"));
+    let mut next = Seq::ROOT;
+    let mut feed = store.feed(next, FeedOptions::default()).expect("a feed");
+    while let Some(event) = feed.next() {
+        let event = match event {
+            Ok(event) => event,
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::HistoryGone, "{what}: {e:?}");
+                let text = e.to_string();
+                let word = text.rsplit(';').next().and_then(|rest| rest.split_whitespace().next());
+                let named = Seq::new(word.and_then(|w| w.parse().ok()).expect("a position"));
+                assert!(named > next, "{what}: {named} is the first position, and after {next}");
+                next = named;
+                feed = store.feed(next, FeedOptions::default()).expect("a feed");
+                continue;
+            }
+        };
         next = Seq::new(next.get() + 1);
         assert_eq!(event.commit.seq, next, "{what}: the feed has no gap");
         let rows = world.rows(next);
@@ -205,12 +252,12 @@ fn check_diffs(store: &Store, world: &World, seqs: &[Seq], what: &str) {
     }
 }
 
-fn set(store: &Store, setting: Setting, value: &str) {
+pub(super) fn set(store: &Store, setting: Setting, value: &str) {
     store.set_config(setting, Some(value)).expect("a setting");
 }
 
 /// A collection that is stopped after some steps; whether it came to its end.
-fn gc_until(store: &Store, steps: u64) -> bool {
+pub(super) fn gc_until(store: &Store, steps: u64) -> bool {
     let mut calls = 0;
     let options = GcOptions::default().progress(|_| {
         calls += 1;
@@ -226,7 +273,7 @@ fn gc_until(store: &Store, steps: u64) -> bool {
 }
 
 /// Bytes of a store, without what RocksDB writes for people.
-fn bytes_of(dir: &Path) -> u64 {
+pub(super) fn bytes_of(dir: &Path) -> u64 {
     let files = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
     let data = files.filter(|file| {
         let name = file.file_name().to_string_lossy().into_owned();
@@ -235,7 +282,7 @@ fn bytes_of(dir: &Path) -> u64 {
     data.map(|file| file.metadata().expect("its length").len()).sum()
 }
 
-fn files_of(dir: &Path) -> BTreeMap<String, u64> {
+pub(super) fn files_of(dir: &Path) -> BTreeMap<String, u64> {
     let files = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
     let size = |file: &std::fs::DirEntry| file.metadata().expect("its length").len();
     files.map(|file| (file.file_name().to_string_lossy().into_owned(), size(&file))).collect()
@@ -350,7 +397,7 @@ fn settle(scratch: &Scratch, world: &mut World, held: Vec<Held<'_>>, seed: u64) 
 }
 
 /// The bytes of a new store with these rows.
-fn fresh_copy(rows: &Rows) -> u64 {
+pub(super) fn fresh_copy(rows: &Rows) -> u64 {
     let store = Scratch::new();
     let pairs = rows.iter().map(|(key, value)| Ok((key.clone(), value.clone())));
     load(&store, "main", pairs, LoadOptions::default()).expect("it is loaded");

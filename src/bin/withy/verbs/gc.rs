@@ -25,7 +25,7 @@ Examples:
   withy gc
   withy gc --rate 1M                  slowly, so that others have the disk")]
 pub(crate) struct Gc {
-    /// Remove about this many bytes of keys a second at most, such as 1M
+    /// Remove about this many bytes of keys a second at most, and compact about as many of data, such as 1M
     #[arg(long, value_name = "BYTES", value_parser = byte_size)]
     rate: Option<u64>,
     /// Leave the files as they are: the space is given back bit by bit

@@ -24,6 +24,9 @@ pub(super) enum Ending {
     AtOnce,
     /// Part of what is to be removed; the next run removes the rest, and leaves what one run would.
     InSteps,
+    /// The old state or the new one, which the next open may have to finish; of what is removed nothing
+    /// is left, in no row and no file.
+    ByOpening,
 }
 
 /// One operation, and the store that it is done to.
@@ -50,7 +53,7 @@ pub(super) fn some(store: &Store) {
 }
 
 /// Puts rows of a kind on a branch, in one commit.
-fn rows(store: &Store, branch: &str, count: u32, value: &str) {
+pub(super) fn rows(store: &Store, branch: &str, count: u32, value: &str) {
     let mut batch = Batch::new();
     for n in 0..count {
         batch.put(format!("row/{n:06}"), format!("{value} {n}"));
@@ -88,7 +91,7 @@ fn two_branches_and_messages(store: &Store) -> Result<()> {
     tx.commit(CommitOptions::default()).map(|_| ())
 }
 
-fn prepare(store: &Store) -> Result<()> {
+pub(super) fn prepare(store: &Store) -> Result<()> {
     let mut tx = store.begin("main")?;
     tx.put("key-0", "prepared")?;
     tx.on("topic")?.put("key-9", "prepared")?;

@@ -20,7 +20,7 @@ use withy::testing::fault::{Action, Moment, PLAN_VARIABLE, Plan, Point, inject};
 use withy::{Durability, ErrorKind, Result, Store, Timestamp};
 
 use self::jobs::{Ending, JOBS, Job, Visits};
-use self::state::{State, has_left, leavings, must_be_tidy_around};
+use self::state::{State, files_with_secrets, has_left, leavings, must_be_tidy_around};
 use self::upkeep::UPKEEP;
 use super::content::{copy, must_be_tidy};
 use crate::support::{TickingClock, is_long};
@@ -130,6 +130,11 @@ impl Template {
         store.close().expect("it closes");
         must_be_tidy_around(&path, job.name);
         made.leavings = leavings(&path);
+        if matches!(job.ending, Ending::ByOpening) {
+            let template = made.dir.path().join("template").join("store");
+            assert!(files_with_secrets(&template) > 0, "{}: it removes something", job.name);
+            assert_eq!(files_with_secrets(&path), 0, "{}: nothing of it is left", job.name);
+        }
         made
     }
 
@@ -173,7 +178,10 @@ impl Template {
         }
         store.close().expect("it closes");
         must_be_tidy_around(path, when);
-        if in_steps {
+        if matches!(self.job.ending, Ending::ByOpening) {
+            assert_eq!(files_with_secrets(path), 0, "{when}: no file has what was removed");
+        }
+        if !matches!(self.job.ending, Ending::AtOnce) {
             let left = leavings(path);
             let differs: Vec<_> = left.symmetric_difference(&self.leavings).collect();
             assert!(differs.is_empty(), "{when}: as if it had not been stopped: {differs:#?}");
@@ -284,14 +292,34 @@ fn ops_1_a_prepared_transaction_that_is_stopped_at_any_step_is_prepared_or_ended
 }
 
 #[test]
+fn ops_7_a_collection_that_is_stopped_at_any_step_is_finished_by_the_next() {
+    visit("gc");
+}
+
+#[test]
+fn ops_7_a_purge_that_is_stopped_at_any_step_has_not_begun_or_is_finished_by_the_next_open() {
+    visit("purge");
+}
+
+#[test]
 fn ops_5_a_copy_that_is_stopped_at_any_step_is_whole_or_absent() {
     visit("copies");
 }
 
 #[test]
 fn every_job_belongs_to_a_group_that_is_visited() {
-    const GROUPS: [&str; 8] =
-        ["commit", "merge", "large merge", "refs", "import", "overlay", "prepared", "copies"];
+    const GROUPS: [&str; 10] = [
+        "commit",
+        "merge",
+        "large merge",
+        "refs",
+        "import",
+        "overlay",
+        "prepared",
+        "gc",
+        "purge",
+        "copies",
+    ];
     for job in jobs() {
         assert!(GROUPS.contains(&job.group), "{} is visited by a test", job.name);
     }

@@ -8,6 +8,7 @@ use withy::{Backups, Create, ErrorKind, RestoreOptions, Seq, Store, VerifyBackup
 
 use super::super::content::{Content, Rows, must_be_tidy, past};
 use super::jobs::{Ending, Job};
+use super::upkeep::SECRET;
 use crate::support::raw::raw_rows;
 
 /// A store and what is beside it, as far as it must not depend on where a job was stopped.
@@ -16,8 +17,13 @@ pub(super) struct State {
     content: Content,
     /// The rows as of each commit, for jobs that take of them.
     past: Vec<Option<Rows>>,
+    /// What the audit records of purges say, without times.
+    purges: Vec<Purge>,
     copies: BTreeMap<String, Copy>,
 }
+
+/// The commits of a purge, how many versions and large values it removed, and whether it is done.
+type Purge = (Vec<Seq>, u64, u64, bool);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Copy {
@@ -32,12 +38,15 @@ impl State {
         let (content, past) = match job.ending {
             Ending::AtOnce => (Content::of(store), Vec::new()),
             Ending::InSteps => (Content::left_of(store), past(store)),
+            Ending::ByOpening => (Content::of(store), past(store)),
         };
+        let purges = store.purges().expect("the purges").into_iter();
+        let purges = purges.map(|one| (one.commits, one.versions, one.values, one.is_done));
         let copies = beside(store.path()).into_iter().filter_map(|name| {
             let copy = copy_at(&store.path().with_file_name(&name))?;
             Some((name, copy))
         });
-        Self { content, past, copies: copies.collect() }
+        Self { content, past, purges: purges.collect(), copies: copies.collect() }
     }
 
     /// Whether this may be the state of a job that is done in steps, between its first and its last.
@@ -134,14 +143,26 @@ pub(super) fn must_be_tidy_around(store: &Path, when: &str) {
     }
 }
 
-/// Everything that a job that removes things leaves, named: keys of rows, and files of backups.
+/// How many files of a closed store hold [`SECRET`].
+pub(super) fn files_with_secrets(store: &Path) -> usize {
+    let holds = |name: &String| {
+        let bytes = fs::read(store.join(name)).expect("a file is read");
+        bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+    };
+    files_below(store).iter().filter(|name| holds(name)).count()
+}
+
+/// Everything that a job that removes things leaves, named: rows, and files of backups.
 pub(super) fn leavings(store: &Path) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
-    for (family, key) in raw_rows(store).into_keys() {
-        // Numbers of the last use are no leavings.
-        if family != "meta" {
-            out.insert(format!("{family} {}", key.escape_ascii()));
-        }
+    for ((family, key), row) in raw_rows(store) {
+        // Numbers of the last use are no leavings, and times differ.
+        let (key, row) = (key.escape_ascii(), row.escape_ascii());
+        match family {
+            "meta" => continue,
+            "head" | "history" => out.insert(format!("{family} {key}: {row}")),
+            _ => out.insert(format!("{family} {key}")),
+        };
     }
     for name in beside(store) {
         let path = store.with_file_name(&name);

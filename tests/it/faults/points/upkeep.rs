@@ -1,18 +1,81 @@
-//! What is stopped: the making, pruning and restoring of copies.
+//! What is stopped: collection, purge, and the making, pruning and restoring of copies.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use withy::{
-    BackupOptions, Backups, CheckpointOptions, PruneOptions, RestoreOptions, Result, Store,
+    BackupOptions, Backups, Batch, CheckpointOptions, CommitOptions, DeleteOptions, GcOptions,
+    KeyRange, MergeOptions, PruneOptions, PurgeOptions, RestoreOptions, Result, Setting, Store,
+    TagOptions,
 };
 
-use super::jobs::{Ending, Job, Visits, some};
-use crate::support::must_put;
+use super::jobs::{Ending, Job, Visits, prepare, rows, some};
+use crate::support::{must_branch, must_put};
 
 /// A directory beside the store.
 fn beside(store: &Store, name: &str) -> PathBuf {
     store.path().with_file_name(name)
+}
+
+/// A past in which there is something of every kind that is collected, and something that keeps it.
+fn old(store: &Store) {
+    some(store);
+    store.set_config(Setting::UndoAge, Some("0s")).expect("a setting");
+    store.set_config(Setting::Retention, Some("count=2")).expect("a setting");
+    let main = store.main().expect("main");
+    // So many bytes of keys that they are not removed in one write.
+    let long = "k".repeat(900);
+    for round in 0..4 {
+        let mut batch = Batch::new();
+        for n in 0..300 {
+            batch.put(format!("{long}/{n:03}"), format!("{round}"));
+        }
+        main.write(batch, CommitOptions::default()).expect("it is written");
+        must_put(&main, "large", &format!("{round}").repeat(40_000));
+        if round == 1 {
+            store.create_tag("kept", "main", TagOptions::default()).expect("a tag");
+            must_branch(store, "fork", "main");
+        }
+    }
+    store.merge("main", "topic", MergeOptions::default()).expect("it is merged");
+    must_branch(store, "dead", "main~1");
+    rows(store, "dead", 100, "dead");
+    must_put(&store.branch("dead").expect("the branch"), "large", &"dead".repeat(10_000));
+    must_put(&main, "large", "small");
+    must_put(&main, "last", "one");
+    prepare(store).expect("it is prepared");
+    store.delete_branch("dead", DeleteOptions::default().force(true)).expect("it is deleted");
+}
+
+/// Part of every value that is purged; no compression makes it shorter.
+pub(super) const SECRET: &str = "qX7vB2mKz9LwT4hR8nYc";
+
+/// Values to be purged wherever there are any: heads, history, below branches, in read layers, small and large.
+fn secrets(store: &Store) {
+    some(store);
+    let main = store.main().expect("main");
+    for round in 0..3 {
+        let mut batch = Batch::new();
+        // More than are rewritten in one write.
+        for n in 0..400 {
+            batch.put(format!("secret/{n:03}"), format!("{SECRET}{round}"));
+        }
+        batch.put("open", format!("{round}"));
+        main.write(batch, CommitOptions::default()).expect("it is written");
+        if round == 0 {
+            store.create_tag("kept", "main", TagOptions::default()).expect("a tag");
+            must_branch(store, "fork", "main");
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(7);
+    let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(30_000).collect();
+    must_put(&main, "secret/large", &format!("{SECRET}{noise}"));
+    must_put(&main, "secret/shared", &noise);
+    must_put(&main, "shared", &noise);
+    let fork = store.branch("fork").expect("fork");
+    must_put(&fork, "secret/000", &format!("{SECRET}of the fork"));
+    store.compact_overlays("fork").expect("read layers");
+    crate::support::must_delete(&main, "secret/001");
 }
 
 /// Three snapshots, each with something of its own.
@@ -43,7 +106,26 @@ const fn job(
     Job { name, group, visits: Visits::OfEachKind(2), ending: Ending::AtOnce, set_up, run }
 }
 
-pub(super) const UPKEEP: [Job; 6] = [
+pub(super) const UPKEEP: [Job; 8] = [
+    Job {
+        name: "collection",
+        group: "gc",
+        visits: Visits::OfEachKind(3),
+        ending: Ending::InSteps,
+        set_up: old,
+        run: |store| store.gc(GcOptions::default()).map(|_| ()),
+    },
+    Job {
+        name: "purge",
+        group: "purge",
+        visits: Visits::OfEachKind(3),
+        ending: Ending::ByOpening,
+        set_up: secrets,
+        run: |store| {
+            let options = PurgeOptions::default().reason("it leaked");
+            store.purge(&KeyRange::prefix("secret/"), options).map(|_| ())
+        },
+    },
     job("copies", "checkpoint", some, |store| {
         store.checkpoint(beside(store, "copy"), CheckpointOptions::default()).map(|_| ())
     }),

@@ -1,0 +1,110 @@
+//! Compaction by hand, in slices, so that it can be slowed down and stopped.
+
+use rocksdb::{BottommostLevelCompaction, CompactOptions};
+
+use super::{Db, Engine, Point, failed};
+use crate::error::Result;
+use crate::format::Family;
+
+/// A slice ends at the first file that makes it this large.
+const SLICE: u64 = 64 << 20;
+
+/// A slice: from a stored key on, up to another one, and its bytes.
+type Slice = (Option<Vec<u8>>, Option<Vec<u8>>, u64);
+
+impl Engine {
+    /// Compacts a family, so that what was removed from it leaves the disk. `done` is called after each
+    /// slice with its bytes, and may stop the work.
+    pub(crate) fn reclaim(
+        &self,
+        family: Family,
+        mut done: impl FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
+        let db = self.writable()?;
+        let cf = db.cf_handle(family.name()).expect("every family is opened");
+        self.step(Point::Flush, || {
+            db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
+        })?;
+        // Files of large values are rewritten whatever their age, and whatever is still used of them.
+        let with_garbage = |age: &str, share: &str| {
+            let options = [
+                ("blob_garbage_collection_age_cutoff", age),
+                ("blob_garbage_collection_force_threshold", share),
+            ];
+            db.set_options_cf(cf, &options).map_err(|e| failed("cannot compact the store", e))
+        };
+        if family == Family::Blob {
+            with_garbage("1.0", "0.0")?;
+        }
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        options.set_exclusive_manual_compaction(false);
+        let each = |(from, to, bytes): Slice| {
+            self.step(Point::Compact, || {
+                db.compact_range_cf_opt(cf, from, to, &options);
+                Ok(())
+            })?;
+            done(bytes)
+        };
+        let compacted = self.slices(family).into_iter().try_for_each(each);
+        if family == Family::Blob {
+            with_garbage("0.25", "1.0")?;
+        }
+        compacted
+    }
+
+    /// All of a family, cut where files begin.
+    fn slices(&self, family: Family) -> Vec<Slice> {
+        let Db::Write(db) = &self.db else { return Vec::new() };
+        let files = db.live_files().unwrap_or_default();
+        let of_family = files.into_iter().filter(|file| file.column_family_name == family.name());
+        let files: Vec<_> = of_family.collect();
+        // Files of keys say little about large values, which are elsewhere: each has its share of them.
+        let elsewhere = self.property(family, "rocksdb.total-blob-file-size").unwrap_or(0);
+        let entries: u64 = files.iter().map(|file| file.num_entries).sum();
+        let share = |of: u64| u128::from(elsewhere) * u128::from(of) / u128::from(entries.max(1));
+        let sizes = files.into_iter().map(|file| {
+            let share = u64::try_from(share(file.num_entries)).unwrap_or(u64::MAX);
+            (file.start_key.unwrap_or_default(), (file.size as u64).saturating_add(share))
+        });
+        cut(sizes.collect())
+    }
+}
+
+/// Slices of files with these first keys and sizes; together they have every key there may be.
+fn cut(mut files: Vec<(Vec<u8>, u64)>) -> Vec<Slice> {
+    files.sort_unstable();
+    let mut out: Vec<Slice> = vec![(None, None, 0)];
+    for (start, size) in files {
+        let Some(last) = out.last_mut() else { break };
+        if last.2 > 0 && last.2.saturating_add(size) > SLICE && last.0.as_ref() != Some(&start) {
+            last.1 = Some(start.clone());
+            out.push((Some(start), None, size));
+        } else {
+            last.2 = last.2.saturating_add(size);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Option<Vec<u8>> {
+        Some(name.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn slices_have_every_key_and_end_where_files_begin() {
+        assert_eq!(cut(Vec::new()), [(None, None, 0)], "an empty family is one slice");
+        let file = |name: &str, mib: u64| (name.as_bytes().to_vec(), mib << 20);
+        let files = vec![file("d", 60), file("a", 30), file("b", 30), file("b", 30), file("e", 1)];
+        let slices = [
+            (None, key("b"), 60 << 20),
+            (key("b"), key("d"), 30 << 20),
+            (key("d"), None, 61 << 20),
+        ];
+        assert_eq!(cut(files), slices, "each ends before it is too large");
+    }
+}
