@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use withy::exchange::{LoadOptions, load};
 use withy::{DeleteOptions, ErrorKind, GcOptions, Setting};
 
-use super::is_long;
 use super::retention::bytes_of;
-use crate::support::{Scratch, must_branch, must_put, must_verify};
+use crate::support::{Scratch, is_long, must_branch, must_put, must_verify};
 
 /// The longest of the puts that are made while a collection runs.
 fn longest_put(store: &Scratch) -> Duration {
