@@ -335,11 +335,10 @@ impl Store {
             // What is equal now is not written, so it must not change before the commit either.
             tx.demand_unmoved();
             for (key, (_, after)) in net_changes(&tx.base()?, &wanted, range)? {
-                match after {
-                    Some(_) => {
-                        let value = wanted.get(&key)?.unwrap_or_default();
-                        tx.put(key, value)?;
-                    }
+                // There may be a hash and no value: what was purged does not come back.
+                let value = if after.is_some() { wanted.get(&key)? } else { None };
+                match value {
+                    Some(value) => tx.put(key, value)?,
                     None => tx.delete(key)?,
                 }
             }

@@ -179,6 +179,18 @@ fn ops_7_what_is_purged_is_in_no_commit_and_in_no_file() {
     check_absent_now(&v1);
 }
 
+#[test]
+fn ops_7_a_restore_from_before_a_purge_brings_no_key_back() {
+    let store = Scratch::new();
+    fill(&store);
+    must_purge(&store);
+    store.restore("main", "v1", &KeyRange::all(), CommitOptions::default()).expect("a restore");
+    let main = store.main().expect("main");
+    check_absent_now(&main);
+    assert_eq!(must_get(&main, "open/b").as_deref(), Some("b5"), "what was not purged is back");
+    assert_eq!(rows(&main), rows(&store.view("v1").expect("v1")), "both show the same");
+}
+
 fn check_absent_now(view: &impl Read) {
     assert!(!rows(view).iter().any(|(key, _)| key.starts_with("secret/")), "nothing is back");
 }
