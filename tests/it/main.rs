@@ -8,6 +8,7 @@ mod concurrency;
 mod coord;
 mod cursors;
 mod diff;
+mod everything;
 mod exchange;
 mod faults;
 mod feed;

@@ -5,7 +5,7 @@ mod found;
 mod kill;
 mod landing;
 mod laws;
-mod model;
+pub(crate) mod model;
 mod open;
 mod real;
 mod table;

@@ -43,8 +43,8 @@ pub(crate) fn touched(nodes: &[Node], first: usize, second: usize) -> BTreeSet<V
     let (first, second) = (ancestors(nodes, first), ancestors(nodes, second));
     let mut out = BTreeSet::new();
     for &at in first.symmetric_difference(&second) {
-        let now = &nodes[at].content;
-        for then in nodes[at].parents.iter().map(|&parent| &nodes[parent].content) {
+        let now = &nodes[at].counted;
+        for then in nodes[at].parents.iter().map(|&parent| &nodes[parent].counted) {
             let differs = |key: &&Vec<u8>| now.get(*key) != then.get(*key);
             out.extend(now.keys().chain(then.keys()).filter(differs).cloned());
         }

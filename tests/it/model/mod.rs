@@ -4,11 +4,11 @@
 
 mod check;
 mod dag;
-mod graph;
+pub(crate) mod graph;
 mod ops;
 mod refs;
 mod txn;
-mod world;
+pub(crate) mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -42,16 +42,16 @@ fn run(normal: u64, shape: fn(u64) -> Shape) {
 
 #[test]
 fn br_2_random_histories_match_a_map_per_commit() {
-    run(50, |seed| Shape { deep: seed % 3 == 1, merges: false, crowded: false, steps: 140 });
+    run(50, |seed| Shape { deep: seed % 3 == 1, steps: 140, ..Shape::default() });
 }
 
 #[test]
 fn br_2_random_histories_with_merges_match_a_map_per_commit() {
-    run(50, |seed| Shape { deep: seed % 5 == 1, merges: true, crowded: false, steps: 90 });
+    run(50, |seed| Shape { deep: seed % 5 == 1, merges: true, steps: 90, ..Shape::default() });
 }
 
 /// Long enough that the index of lines and ids is written to the store several times.
 #[test]
 fn br_2_long_histories_match_a_map_per_commit() {
-    run(2, |seed| Shape { deep: false, merges: seed % 2 == 1, crowded: true, steps: 36 });
+    run(2, |seed| Shape { merges: seed % 2 == 1, crowded: true, steps: 36, ..Shape::default() });
 }

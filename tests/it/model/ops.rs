@@ -14,7 +14,17 @@ impl World {
         let deep = u32::from(self.shape.deep) * 14;
         let merges = u32::from(self.shape.merges) * 12;
         let crowded = u32::from(self.shape.crowded) * 40;
-        let kinds: [(u32, Act); 24] = [
+        let (plain, all) = (u32::from(!self.shape.everything), u32::from(self.shape.everything));
+        let kinds: [(u32, Act); 33] = [
+            (all * 14, Self::merge),
+            (all * 5, Self::end_merge),
+            (all * 7, Self::transact_on_several),
+            (all * 9, Self::collect),
+            (all * 2, Self::purge),
+            (all, Self::checkpoint),
+            (all * 2, Self::back_up),
+            (all * 6, Self::follow),
+            (all * 2, Self::ask_for_gone),
             (crowded, Self::burst),
             (14, Self::put),
             (8, Self::delete),
@@ -34,14 +44,14 @@ impl World {
             (1, Self::reopen_maybe),
             (4 + deep / 4, Self::compact_overlays),
             (1, Self::compact),
-            (if self.shape.merges { 0 } else { 3 }, Self::gc),
+            (if self.shape.merges { 0 } else { plain * 3 }, Self::gc),
             (4, Self::keep_view),
             (3, Self::load),
             (merges, Self::import),
             (merges / 4, Self::import_fails),
         ];
-        let all: u32 = kinds.iter().map(|(weight, _)| weight).sum();
-        let mut at = self.rng.u32(0..all);
+        let sum: u32 = kinds.iter().map(|(weight, _)| weight).sum();
+        let mut at = self.rng.u32(0..sum);
         for (weight, act) in kinds {
             if at < weight {
                 return act(self);
@@ -187,6 +197,10 @@ impl World {
         }
         let writes: Writes = rows.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect();
         let files = !exists || self.rng.bool();
+        if let Some(head) = self.names.branches.get(&name) {
+            // Files go onto a line of their own, which starts there.
+            self.more.met.insert(*head);
+        }
         let mut options = LoadOptions::default();
         if files {
             // What does not fit into memory goes through files.

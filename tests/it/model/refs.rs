@@ -1,9 +1,9 @@
 //! Moves of refs: branches, tags, undo and redo.
 
-use withy::{BranchOptions, DeleteOptions, ErrorKind, TagOptions};
+use withy::{BranchOptions, DeleteOptions, Error, ErrorKind, TagOptions};
 
 use super::graph::ancestors;
-use super::world::World;
+use super::world::{Names, World};
 use crate::support::must_fail;
 
 const BRANCHES: [&str; 9] = ["b0", "b1", "b2", "b3", "b4", "x", "x/y", "x/y/z", "a-b.c"];
@@ -53,11 +53,14 @@ impl World {
             return;
         };
         let merged = ancestors(&self.nodes, self.names.branches["main"]).contains(&head);
-        if name == "main" || name == self.names.active || !(force || merged) {
+        let open = self.more.open.contains_key(&name);
+        let kept = name == "main" || name == self.names.active;
+        if kept || !(force || (merged && !open)) {
             must_fail(gone, ErrorKind::Invalid);
             return;
         }
         gone.unwrap_or_else(|e| panic!("delete branch {name}: {e:?}"));
+        self.more.open.remove(&name);
         let mut names = self.names.clone();
         names.branches.remove(&name);
         self.did(names);
@@ -65,6 +68,9 @@ impl World {
 
     pub(crate) fn rename_branch(&mut self) {
         let (name, to) = (self.any_branch(), self.any_name());
+        if self.more.open.contains_key(&name) {
+            return;
+        }
         self.note(format!("rename branch {name} to {to}"));
         let renamed = self.store.rename_branch(&name, &to);
         if name == "main" {
@@ -141,31 +147,72 @@ impl World {
 
     pub(crate) fn undo(&mut self) {
         self.note("undo");
-        let undone = self.store.undo();
-        match self.done.pop() {
-            None => {
-                must_fail(undone, ErrorKind::NotFound);
-            }
-            Some((before, after)) => {
-                undone.unwrap_or_else(|e| panic!("undo: {e:?}"));
-                assert_eq!(self.names, after, "the model undoes what was done last");
-                self.names = before.clone();
-                self.undone.push((before, after));
-            }
+        let undone = self.store.undo().map(|_| ());
+        let Some((before, after)) = self.done.pop() else {
+            must_fail(undone, ErrorKind::NotFound);
+            return;
+        };
+        if self.is_forgotten(&undone) {
+            return self.done.clear();
+        }
+        assert_eq!(self.names, after, "the model undoes what was done last");
+        if self.goes_to(&before, undone, "undo") {
+            self.more.met.extend(before.branches.values());
+            self.undone.push((before, after));
+            self.moved();
+        } else {
+            self.done.push((before, after));
         }
     }
 
     pub(crate) fn redo(&mut self) {
         self.note("redo");
-        let redone = self.store.redo();
-        match self.undone.pop() {
-            None => {
-                must_fail(redone, ErrorKind::NotFound);
+        let redone = self.store.redo().map(|_| ());
+        let Some((before, after)) = self.undone.pop() else {
+            must_fail(redone, ErrorKind::NotFound);
+            return;
+        };
+        if self.is_forgotten(&redone) {
+            return self.undone.clear();
+        }
+        if self.goes_to(&after, redone, "redo") {
+            self.more.met.extend(after.branches.values());
+            self.done.push((before, after));
+            self.moved();
+        } else {
+            self.undone.push((before, after));
+        }
+    }
+
+    /// Whether the operation log does not go back to an operation any more.
+    fn is_forgotten(&self, done: &Result<(), Error>) -> bool {
+        self.more.cut && matches!(done, Err(e) if e.kind() == ErrorKind::NotFound)
+    }
+
+    /// Whether refs went to where they were; they must, unless a commit there is gone or a merge is open.
+    fn goes_to(&mut self, to: &Names, done: Result<(), Error>, what: &str) -> bool {
+        let removed = |name: &&String| !to.branches.contains_key(*name);
+        let is_open = self.more.open.keys().any(|name| removed(&name));
+        let moved = |(name, seq): &(&String, &usize)| self.names.branches.get(*name) != Some(*seq);
+        let there: Vec<usize> = to.branches.iter().filter(moved).map(|(_, &seq)| seq).collect();
+        let tags = to.tags.iter().filter(|(name, seq)| self.names.tags.get(*name) != Some(*seq));
+        let there = || there.iter().copied().chain(tags.clone().map(|(_, &seq)| seq));
+        match done {
+            Ok(()) => {
+                assert!(!is_open, "{what}: a branch with an open merge stays");
+                let gone = there().find(|&seq| self.more.is_gone(seq));
+                assert_eq!(gone, None, "{what}: what is gone does not come back");
+                self.names = to.clone();
+                true
             }
-            Some((before, after)) => {
-                redone.unwrap_or_else(|e| panic!("redo: {e:?}"));
-                self.names = after.clone();
-                self.done.push((before, after));
+            Err(e) if is_open => {
+                assert_eq!(e.kind(), ErrorKind::Invalid, "{what}: a merge is open: {e:?}");
+                false
+            }
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::HistoryGone, "{what}: only if it is gone: {e:?}");
+                assert!(!there().all(|seq| self.more.is_whole(seq)), "{what}: all is there: {e:?}");
+                false
             }
         }
     }

@@ -5,9 +5,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use withy::{Committed, KeyRange, View};
+use withy::{Committed, KeyRange, OpenOptions, View};
 
 use super::graph::first_parents;
+use crate::everything::More;
 use crate::support::{Scratch, must_verify, show};
 
 /// What is visible at a commit.
@@ -19,7 +20,7 @@ pub(crate) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// How a history is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape {
     /// Whether branches mostly start at the newest branch.
     pub(crate) deep: bool,
@@ -27,6 +28,8 @@ pub(crate) struct Shape {
     pub(crate) merges: bool,
     /// Whether there are runs of many small commits.
     pub(crate) crowded: bool,
+    /// Whether there is everything else that a store does: see `everything/`.
+    pub(crate) everything: bool,
     pub(crate) steps: usize,
 }
 
@@ -36,7 +39,10 @@ pub(crate) struct Node {
     /// The first is the one that the changes are against.
     pub(crate) parents: Vec<usize>,
     pub(crate) branch: String,
+    /// What reads show.
     pub(crate) content: Arc<Map>,
+    /// The same with the values that were purged since: counts, ids and hashes rest on it.
+    pub(crate) counted: Arc<Map>,
     /// The keys that differ from the first parent, with what they are now.
     pub(crate) changes: Writes,
 }
@@ -48,6 +54,10 @@ pub(crate) struct Names {
     pub(crate) tags: BTreeMap<String, usize>,
     pub(crate) active: String,
 }
+
+/// Some values are large; little is cached.
+pub(crate) const OPTIONS: fn(OpenOptions) -> OpenOptions =
+    |options| options.blob_threshold(64).cache_bytes(1 << 20);
 
 pub(crate) struct World {
     pub(crate) rng: Rng,
@@ -68,14 +78,24 @@ pub(crate) struct World {
     pub(crate) prints: BTreeMap<[u8; 32], Arc<Map>>,
     pub(crate) contents: BTreeMap<Arc<Map>, [u8; 32]>,
     pub(crate) trace: Vec<String>,
+    pub(crate) more: More,
+    /// For what is not part of the history itself.
+    pub(crate) dice: Rng,
+    /// How often each kind of thing was done.
+    pub(crate) counts: BTreeMap<String, u64>,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, shape: Shape) -> Self {
+        Self::in_store(seed, shape, Scratch::with(OPTIONS))
+    }
+
+    pub(crate) fn in_store(seed: u64, shape: Shape, store: Scratch) -> Self {
         let root = Node {
             parents: Vec::new(),
             branch: String::new(),
             content: Arc::default(),
+            counted: Arc::default(),
             changes: Writes::new(),
         };
         let names = Names {
@@ -86,7 +106,7 @@ impl World {
         Self {
             rng: Rng::with_seed(seed),
             shape,
-            store: Scratch::with(|options| options.blob_threshold(64).cache_bytes(1 << 20)),
+            store,
             nodes: vec![root],
             names,
             done: Vec::new(),
@@ -97,6 +117,9 @@ impl World {
             prints: BTreeMap::new(),
             contents: BTreeMap::new(),
             trace: Vec::new(),
+            more: More::default(),
+            dice: Rng::with_seed(!seed),
+            counts: BTreeMap::new(),
         }
     }
 
@@ -127,7 +150,9 @@ impl World {
     pub(crate) fn any_seq(&mut self) -> usize {
         let newest = self.newest();
         let low = if self.rng.bool() { 0 } else { newest.saturating_sub(15) };
-        self.rng.usize(low..=newest)
+        let seq = self.rng.usize(low..=newest);
+        // The newest one is always there.
+        if self.more.is_whole(seq) { seq } else { newest }
     }
 
     pub(crate) fn any_branch(&mut self) -> String {
@@ -150,9 +175,11 @@ impl World {
 
     /// A value of a small set, on both sides of the threshold.
     pub(crate) fn any_value(&mut self) -> Vec<u8> {
-        let byte = self.rng.u8(0..3);
+        // After a purge there are other ones, so that none of before comes back by chance.
+        let purges = self.more.purges.min(80);
+        let byte = self.rng.u8(0..3) + 3 * purges as u8;
         let len = [0, 1, 1, 2, 5, 63, 64, 65, 300][self.rng.usize(0..9)];
-        vec![byte; len]
+        vec![byte; len.max(purges.min(1))]
     }
 
     pub(crate) fn any_writes(&mut self, most: usize) -> Writes {
@@ -179,13 +206,16 @@ impl World {
         let (base, mut at) = self.any_base();
         let mut rev = base;
         if self.rng.u8(0..3) == 0 {
-            let chain = first_parents(&self.nodes, at);
+            let mut chain = first_parents(&self.nodes, at);
+            let there = chain.iter().take_while(|&&seq| self.more.is_whole(seq)).count();
+            chain.truncate(there);
             let back = self.rng.usize(0..chain.len());
             rev.push_str(&format!("~{back}"));
             at = chain[back];
         }
         let parents = &self.nodes[at].parents;
-        if parents.len() > 1 && self.rng.bool() {
+        let all_there = parents.iter().all(|&parent| self.more.is_whole(parent));
+        if parents.len() > 1 && all_there && self.rng.bool() {
             let which = self.rng.usize(0..parents.len());
             rev.push_str(&format!("^{}", which + 1));
             at = parents[which];
@@ -212,7 +242,7 @@ impl World {
                 let commit = self.store.commit(&format!("seq:{seq}")).expect("the commit is there");
                 (commit.id.to_string(), seq)
             }
-            5 => self.any_time(),
+            5 if self.more.gone.is_empty() => self.any_time(),
             n => {
                 let name = self.any_branch();
                 let seq = self.names.branches[&name];
@@ -258,17 +288,21 @@ impl World {
     pub(crate) fn child(&self, parents: Vec<usize>, branch: &str, writes: &Writes) -> Node {
         let before = &self.nodes[parents[0]].content;
         let mut content = (**before).clone();
+        let mut counted = (*self.nodes[parents[0]].counted).clone();
         let mut changes = Writes::new();
         for (key, value) in writes {
             if before.get(key) != value.as_ref() {
                 changes.insert(key.clone(), value.clone());
-                match value {
-                    Some(value) => content.insert(key.clone(), value.clone()),
-                    None => content.remove(key),
-                };
+                for map in [&mut content, &mut counted] {
+                    match value {
+                        Some(value) => map.insert(key.clone(), value.clone()),
+                        None => map.remove(key),
+                    };
+                }
             }
         }
-        Node { parents, branch: branch.to_owned(), content: Arc::new(content), changes }
+        let (content, counted) = (Arc::new(content), Arc::new(counted));
+        Node { parents, branch: branch.to_owned(), content, counted, changes }
     }
 
     /// An operation that can be undone has led to these refs.
@@ -276,6 +310,7 @@ impl World {
         let before = std::mem::replace(&mut self.names, names.clone());
         self.done.push((before, names));
         self.undone.clear();
+        self.moved();
     }
 
     pub(crate) fn reopen(&mut self) {

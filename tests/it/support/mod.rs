@@ -25,7 +25,17 @@ impl TickingClock {
     pub(crate) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(Self::START.as_millis())))
+        Self::at(Self::START)
+    }
+
+    /// Starts at another moment.
+    pub(crate) fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(now.as_millis())))
+    }
+
+    /// What it says next, without going on.
+    pub(crate) fn peek(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 
     /// Jumps to a moment, backwards too.
@@ -56,9 +66,23 @@ impl Scratch {
     /// A scratch store opened, and reopened, with further options.
     pub(crate) fn with(options: fn(OpenOptions) -> OpenOptions) -> Self {
         let dir = tempfile::tempdir().expect("a scratch directory can be made");
-        let mut scratch = Self { store: None, clock: TickingClock::new(), options, dir };
+        Self::in_dir(dir, TickingClock::new(), options)
+    }
+
+    /// A scratch store in a directory that may have it already, under `store`.
+    pub(crate) fn in_dir(
+        dir: TempDir,
+        clock: Arc<TickingClock>,
+        options: fn(OpenOptions) -> OpenOptions,
+    ) -> Self {
+        let mut scratch = Self { store: None, clock, options, dir };
         scratch.reopen();
         scratch
+    }
+
+    /// Drops the store as it is, whatever is left to do.
+    pub(crate) fn lose(&mut self) {
+        drop(self.store.take());
     }
 
     /// Closes the store and opens it again.

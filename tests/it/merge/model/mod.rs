@@ -7,7 +7,7 @@
 mod import;
 mod laws;
 mod merges;
-mod reference;
+pub(crate) mod reference;
 mod replays;
 mod world;
 

@@ -1,0 +1,115 @@
+//! A process that works through a seed is killed; another one, which has the model, goes on with its store.
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::{shape, world};
+use crate::model::world::{OPTIONS, World};
+use crate::support::{Scratch, TickingClock};
+
+/// Names the directory and the seed of the process that is killed.
+const DIR: &str = "WITHY_TEST_EVERYTHING";
+const SEED: &str = "WITHY_TEST_EVERYTHING_SEED";
+
+/// Says something in one piece: a line is there whole, or is cut off where the process was killed.
+pub(super) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("someone listens");
+}
+
+/// Not a test by itself: the process that is killed.
+#[test]
+fn worker() {
+    let (Ok(dir), Ok(seed)) = (std::env::var(DIR), std::env::var(SEED)) else { return };
+    let seed: u64 = seed.parse().expect("a number");
+    let dir = tempfile::tempdir_in(dir).expect("a directory is made");
+    let mut world =
+        World::in_store(seed, shape(), Scratch::in_dir(dir, TickingClock::new(), OPTIONS));
+    world.more.tells = true;
+    say("\nbegin\n");
+    for _ in 0..world.shape.steps {
+        world.step();
+        world.check_refs();
+    }
+    say("end\n");
+    // It waits for its end.
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+/// Runs a process on a seed and kills it; how many states it had acknowledged.
+fn kill_one(dir: &Path, seed: u64, after: Duration) -> u64 {
+    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+        .args(["--exact", "everything::kill::worker", "--nocapture", "--test-threads=1"])
+        .env(DIR, dir)
+        .env(SEED, seed.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .expect("a process starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("it was asked for"));
+    let mut line = String::new();
+    while line.trim_end() != "begin" {
+        line.clear();
+        let read = lines.read_line(&mut line).expect("it can be read");
+        assert!(read > 0, "the process has ended before it began");
+    }
+    let reader = std::thread::spawn(move || {
+        let (mut marks, mut line) = (0, String::new());
+        // A line without its end was cut off.
+        while lines.read_line(&mut line).is_ok_and(|read| read > 0) && line.ends_with('\n') {
+            marks = line.trim_end().parse().unwrap_or(marks);
+            line.clear();
+        }
+        marks
+    });
+    std::thread::sleep(after);
+    assert!(child.try_wait().expect("it can be asked").is_none(), "the process is still at work");
+    child.kill().expect("it is killed");
+    child.wait().expect("it has ended");
+    reader.join().expect("what it said was read")
+}
+
+/// The world of a seed after a kill somewhere in its steps: with the store of the process that was killed.
+pub(super) fn killed(seed: u64) -> World {
+    let dir = tempfile::tempdir().expect("a scratch directory can be made");
+    let mut world = world(seed);
+    let after = Duration::from_micros(world.dice.u64(500..250_000));
+    let acked = kill_one(dir.path(), seed, after);
+    // The same steps again tell what it did, up to the one that was under way.
+    let mut before = world.save();
+    let mut passed = vec![before.clone()];
+    let mut steps = 0;
+    while world.more.marks <= acked && steps < world.shape.steps {
+        before = world.save();
+        world.more.passed = Some(vec![before.clone()]);
+        world.step();
+        world.check_refs();
+        passed = world.more.passed.take().expect("it was begun");
+        steps += 1;
+    }
+    world.note(format!("killed after {acked} acknowledged states, in step {steps}"));
+    let at = passed.iter().rposition(|past| past.more.marks <= acked).expect("the first one");
+    world.kept.clear();
+    let clock = TickingClock::at(world.store.clock().peek());
+    take_out(dir.path());
+    world.store = Scratch::in_dir(dir, clock, OPTIONS);
+    // Its backup has the same snapshots under the same numbers.
+    before.more.snapshots = passed[at].more.snapshots.clone();
+    world.go_on_from(&before, &passed[at..]);
+    *world.counts.entry("(kill)".to_owned()).or_default() += 1;
+    world
+}
+
+/// Moves what the process has made out of its own directory.
+fn take_out(dir: &Path) {
+    let own =
+        std::fs::read_dir(dir).expect("a directory").next().expect("its own").expect("an entry");
+    for entry in std::fs::read_dir(own.path()).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        std::fs::rename(&path, dir.join(name)).expect("it is moved");
+    }
+}
