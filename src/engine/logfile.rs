@@ -173,6 +173,28 @@ impl LogFile {
         Ok(true)
     }
 
+    /// The one bit of the fragment that starts here whose change makes it as it was written; none if
+    /// there is no such bit, or more than one.
+    pub(super) fn flipped_bit(&mut self, at: u64) -> io::Result<Option<u64>> {
+        if at >= self.len {
+            return Ok(None);
+        }
+        let (avail, room) = self.load(at)?;
+        let mut bytes = self.chunk[(at - self.start) as usize..][..avail].to_vec();
+        let in_header = (0..HEADER.min(avail) * 8).filter(|bit| {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let is_right = parse(&bytes, room).is_ok();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            is_right
+        });
+        let mut found: Vec<usize> = in_header.collect();
+        found.extend(flipped_content(&bytes));
+        Ok(match found[..] {
+            [bit] => Some(at * 8 + bit as u64),
+            _ => None,
+        })
+    }
+
     fn skip_trailer(&mut self) {
         let room = BLOCK - (self.at % BLOCK as u64) as usize;
         if room < HEADER {
@@ -226,6 +248,27 @@ fn parse(bytes: &[u8], room: usize) -> Result<Fragment, (&'static str, bool)> {
         return Err(("the checksum of a record does not match", false));
     }
     Ok(Fragment { kind, len })
+}
+
+/// The bit behind the header that must be changed for the checksum of a fragment to match. There is at most
+/// one: a CRC-32C tells any two bits of so few bytes apart.
+fn flipped_content(bytes: &[u8]) -> Option<usize> {
+    let header = bytes.first_chunk::<HEADER>()?;
+    let end = HEADER + usize::from(u16::from_le_bytes([header[4], header[5]]));
+    let content = bytes.get(6..end)?;
+    let stored = unmask(u32::from_le_bytes([header[0], header[1], header[2], header[3]]));
+    let difference = crc32c::crc32c(content) ^ stored;
+    // What a changed bit does to the checksum, in the last byte first; a byte behind it changes that.
+    let mut change: [u32; 8] =
+        std::array::from_fn(|bit| crc32c::crc32c(&[1 << bit]) ^ crc32c::crc32c(&[0]));
+    let zero = crc32c::crc32c_append(0, &[0]);
+    for at in (HEADER..end).rev() {
+        if let Some(bit) = change.iter().position(|&change| change == difference) {
+            return Some(at * 8 + bit);
+        }
+        change = change.map(|change| crc32c::crc32c_append(change, &[0]) ^ zero);
+    }
+    None
 }
 
 /// RocksDB stores checksums turned and moved, so that checksums of checksums stay good.

@@ -116,3 +116,35 @@ fn zeros_at_the_end_are_told_from_records() {
     assert_eq!((count, behind), (2, None), "what is before them is read");
     assert!(bad.is_some_and(|bad| !bad.is_torn && bad.at == ends[1]), "and they are no record");
 }
+
+/// The bit that is found in a file which is bad.
+fn found_in(bytes: &[u8]) -> Option<u64> {
+    let (_, bad, _) = read(bytes);
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    std::io::Write::write_all(&mut file, bytes).expect("write");
+    let mut file = LogFile::open(file.path()).expect("open");
+    file.flipped_bit(bad?.at).expect("read")
+}
+
+#[test]
+fn ops_2_one_flipped_bit_of_a_fragment_is_found_and_two_are_not_taken_for_one() {
+    let (bytes, ends) = file_of(&records());
+    let small = (ends[3] * 8..ends[3] * 8 + 56).chain(ends[9] * 8..ends[10] * 8);
+    let bits = small.chain((0..bytes.len() as u64 * 8).step_by(30_011));
+    for bit in bits {
+        let mut damaged = bytes.clone();
+        damaged[(bit / 8) as usize] ^= 1 << (bit % 8);
+        if read(&damaged).1.is_none() {
+            // Padding.
+            continue;
+        }
+        assert_eq!(found_in(&damaged), Some(bit), "the bit that was flipped");
+        let (start, end) = (ends[9] * 8, ends[10] * 8);
+        let other = start + 56 + (bit * 7_919) % (end - start - 56);
+        if (start..end).contains(&bit) && other != bit {
+            damaged[(other / 8) as usize] ^= 1 << (other % 8);
+            assert_eq!(found_in(&damaged), None, "bits {bit} and {other}");
+        }
+    }
+    assert_eq!(found_in(&bytes), None, "nothing is wrong");
+}

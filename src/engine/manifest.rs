@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::logfile::{Bad, LogFile, Step};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::Family;
 
 /// A data file of sorted rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +58,8 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the manifest that `CURRENT` names.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] if there is none, or a record that is whole makes no sense.
-    pub(crate) fn read(store: &Path) -> Result<Self> {
+    /// The name of the manifest, as `CURRENT` has it.
+    pub(super) fn named(store: &Path) -> Result<String> {
         let current = std::fs::read(store.join("CURRENT")).map_err(|e| unreadable("CURRENT", e))?;
         let name = std::str::from_utf8(&current).ok().and_then(|text| text.strip_suffix('\n'));
         let name = name.filter(|name| {
@@ -69,6 +67,15 @@ impl Manifest {
             !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
         });
         let name = name.ok_or_else(|| damaged("the file CURRENT does not name a manifest"))?;
+        Ok(name.to_owned())
+    }
+
+    /// Reads the manifest that `CURRENT` names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if there is none, or a record that is whole makes no sense.
+    pub(crate) fn read(store: &Path) -> Result<Self> {
+        let name = &Self::named(store)?;
         let mut file = LogFile::open(&store.join(name)).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
                 damaged(format!("{name}, which the file CURRENT names, is missing")).because(e)
@@ -109,6 +116,18 @@ impl Manifest {
     /// The log that was the newest when a family was last written to files.
     pub(crate) fn newest_named_log(&self) -> u64 {
         self.families.values().map(|(_, log)| *log).max().unwrap_or(0)
+    }
+
+    /// The log that was opened with the manifest: RocksDB makes it right before, and numbers are given once.
+    pub(super) fn first_log(&self) -> Option<u64> {
+        let number: u64 = self.name.strip_prefix("MANIFEST-")?.parse().ok()?;
+        number.checked_sub(1)
+    }
+
+    /// A family that it does not name, or not yet.
+    pub(super) fn missing_family(&self) -> Option<&'static str> {
+        let has = |name: &str| self.families.values().any(|(known, _)| known == name);
+        Family::ALL.iter().map(|family| family.name()).find(|name| !has(name))
     }
 
     /// The name of a family.

@@ -17,6 +17,7 @@ mod recovery;
 mod salvage;
 mod sync;
 mod transaction;
+mod trial;
 mod wal;
 mod watermark;
 mod whole;
@@ -38,9 +39,10 @@ pub(crate) use open::{Stamp, stamp};
 pub(crate) use options::{EngineOptions, Mode};
 pub(crate) use owner::{LOCK_FILE, Locked, Owner};
 pub(crate) use recovery::{Cut, Fault, Inspection, LogReport, inspect};
-pub(crate) use salvage::{Salvaged, salvage};
+pub(crate) use salvage::{Salvaged, begin, begun, end, salvage};
 pub(crate) use sync::GroupSync;
 pub(crate) use transaction::Transaction;
+pub(crate) use trial::Trial;
 pub(crate) use whole::{WholeFile, check_files};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -126,6 +128,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::Corrupt, text)
                 .with_hint("the store is damaged; restore a backup"));
         }
+        salvage::must_have_ended(path, options)?;
         let (db, report) = match options.mode {
             Mode::Create | Mode::Write => open::to_write(path, options)?,
             Mode::Read => open::to_read(path, options)?,

@@ -8,7 +8,7 @@ use super::manifest::damaged;
 use super::options::EngineOptions;
 use super::recovery::{self, LogReport};
 use super::{Db, failed};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// A reader tries so often to open the database while its writer changes the set of files.
 pub(super) const MAX_OPENS: u64 = 100;
@@ -43,6 +43,15 @@ pub(crate) fn stamp(path: &Path) -> Stamp {
     Stamp { manifest: version(path), logs }
 }
 
+/// RocksDB has not opened the database.
+fn refused(cause: rocksdb::Error) -> Error {
+    let error = failed("cannot open the database of the store", cause);
+    match error.kind() {
+        ErrorKind::Corrupt => error.with_hint("look with `withy doctor`; restore a backup"),
+        _ => error,
+    }
+}
+
 /// Opens for writing: the files are judged before RocksDB changes any of them.
 pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogReport)> {
     let is_there = path.join("CURRENT").exists();
@@ -52,7 +61,7 @@ pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogR
     };
     let db =
         OptimisticTransactionDB::open_cf_descriptors(&options.database(), path, options.families())
-            .map_err(|e| failed("cannot open the database of the store", e))?;
+            .map_err(refused)?;
     if db.latest_sequence_number() < report.sequence {
         return Err(damaged("the database has recovered less than its log holds"));
     }
@@ -72,8 +81,7 @@ pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogRe
         let look = || recovery::inspect(path)?.judge(path);
         let open = || {
             let (database, families) = (options.database(), options.families());
-            DB::open_cf_descriptors_read_only(&database, path, families, false)
-                .map_err(|e| failed("cannot open the database of the store", e))
+            DB::open_cf_descriptors_read_only(&database, path, families, false).map_err(refused)
         };
         let (judged, db) = match tries {
             // RocksDB reads the log at the same time; it changes nothing.

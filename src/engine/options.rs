@@ -37,10 +37,14 @@ impl EngineOptions {
         Self { mode, cache: Cache::new_lru_cache(cache_bytes), has_shortened_logs: false }
     }
 
-    /// Logs were cut or set aside on purpose.
+    /// A salvage has cut logs or set them aside on purpose.
     pub(crate) fn with_shortened_logs(mut self) -> Self {
         self.has_shortened_logs = true;
         self
+    }
+
+    pub(super) fn is_for_salvage(&self) -> bool {
+        self.has_shortened_logs
     }
 
     /// Settings of the whole database.

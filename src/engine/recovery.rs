@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::files::MARKER;
 use super::logfile::Bad;
 use super::manifest::{Manifest, damaged};
 use super::wal::{self, LogScan};
@@ -96,6 +97,7 @@ impl Inspection {
             Ok(cut) => cuts.extend(cut),
             Err(fault) => faults.push(fault),
         }
+        faults.extend(self.judge_families(store));
         faults.extend(self.judge_files(store));
         match self.judge_log() {
             Ok(cut) => cuts.extend(cut),
@@ -128,6 +130,15 @@ impl Inspection {
             bytes: manifest.len - manifest.whole,
             why: bad.why,
         }))
+    }
+
+    /// Every family is there, in a store that was made to its end.
+    fn judge_families(&self, store: &Path) -> Option<Fault> {
+        let family = self.manifest.missing_family().filter(|_| store.join(MARKER).exists())?;
+        let name = &self.manifest.name;
+        let what =
+            format!("the file {name} is damaged at its end: it does not name family {family}");
+        Some(Fault { file: name.clone(), at: Some(self.manifest.whole), what })
     }
 
     /// Every file that the manifest names is there, and as long as it should be.

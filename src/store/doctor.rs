@@ -8,7 +8,7 @@ use super::look::look_for_store;
 use super::{OpenOptions, Store};
 use crate::clock::{Clock as _, SystemClock};
 use crate::engine::{self, Engine, EngineOptions, LOCK_FILE, Mode, Owner};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::feed::FeedOptions;
 use crate::format::keys;
 use crate::id::{LineId, Seq};
@@ -92,7 +92,11 @@ impl Store {
     }
 
     /// Makes a store with a damaged log or manifest open again, with what is before the damage. What is
-    /// cut off is kept: the files as they were go into a directory `salvage-TIME` in the store.
+    /// cut off is kept: the files as they were go into a directory `salvage-TIME` in the store. A single
+    /// flipped bit in a record of the manifest is changed back, and nothing is lost.
+    ///
+    /// It is tried on a copy first. One that is stopped is ended by the next; until then the store is
+    /// refused.
     ///
     /// Acknowledged commits may be lost by this; the report says which. What is left is
     /// [verified](Self::verify), and the report says what is still wrong. Nothing is done to a store that
@@ -101,8 +105,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Busy`](ErrorKind::Busy) if the store is open for writing; [`Corrupt`](ErrorKind::Corrupt) if
-    /// this cannot help, and a backup must be restored; then nothing was deleted, and what was set aside
-    /// is in the directory. Else as for [`checkup`](Self::checkup).
+    /// this cannot help, and a backup must be restored; then no file was changed. Else as for [`checkup`](Self::checkup).
     ///
     /// # Examples
     /// ```
@@ -118,12 +121,26 @@ impl Store {
         look_for_store(path)?;
         let now = SystemClock.now();
         let owner = Owner::take(path, Duration::ZERO, now)?;
-        let dir = format!("salvage-{now}").replace(':', "-");
-        let salvaged = engine::salvage(path, &dir)?;
-        if !salvaged.done.is_empty() {
+        let begun = engine::begun(path)?;
+        let is_resumed = begun.is_some();
+        let dir = begun.unwrap_or_else(|| format!("salvage-{now}").replace(':', "-"));
+        let is_whole = || engine::inspect(path).is_ok_and(|it| it.examine(path).0.is_empty());
+        let mut salvaged = engine::Salvaged::default();
+        if is_resumed || !is_whole() {
+            if !is_resumed {
+                try_salvage(path, &dir)?;
+                engine::begin(path, &dir)?;
+            }
+            engine::Trial::clear(path)?;
+            salvaged = engine::salvage(path, &dir)?;
+            if is_resumed {
+                salvaged.done.push("a salvage that was stopped has come to its end".to_owned());
+            }
             // RocksDB still remembers how long the logs were; this open makes it forget.
             let options = EngineOptions::new(Mode::Write, CACHE).with_shortened_logs();
-            drop(Engine::open(path, &options, Some(owner))?);
+            let engine = Engine::open(path, &options, Some(owner))?;
+            engine::end(path)?;
+            drop(engine);
         }
         let store = OpenOptions::default().read_only(true).cache_bytes(CACHE).open(path)?;
         let mut damage = match store.read_heads().and_then(|_| store.read_feed()) {
@@ -181,8 +198,29 @@ impl Store {
     }
 }
 
+/// Salvages a copy. An error says that this cannot help; the store is as it was.
+fn try_salvage(path: &Path, dir: &str) -> Result<()> {
+    let trial = engine::Trial::make(path)?;
+    let salvaged = engine::salvage(trial.path(), dir)?;
+    let options = EngineOptions::new(Mode::Write, CACHE).with_shortened_logs();
+    let engine = Engine::open(trial.path(), &options, None)?;
+    if !salvaged.has_cut_manifest {
+        return Ok(());
+    }
+    // What a shorter manifest names need not belong together. Rows that came to light again could be taken
+    // for the newest: so all has to be right.
+    let findings = maintain::verify(&engine, VerifyOptions::default().max_findings(1))?.findings;
+    match findings.first() {
+        None => Ok(()),
+        Some(finding) => {
+            let text = format!("the manifest is damaged, and without its end {finding}");
+            Err(Error::new(ErrorKind::Corrupt, text).with_hint("restore a backup"))
+        }
+    }
+}
+
 /// An error that says what is wrong with the store is part of the answer.
-fn refused(e: crate::error::Error, mut out: Checkup) -> Result<Checkup> {
+fn refused(e: Error, mut out: Checkup) -> Result<Checkup> {
     match e.kind() {
         ErrorKind::Corrupt => {
             out.damage.push(Damage::of(&e));

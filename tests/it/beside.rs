@@ -1,5 +1,8 @@
 //! OPS-4, OPS-8: reading beside a live writer: every verb that reads, and followers.
 
+mod busy;
+mod refresh;
+
 use std::process::Command;
 use std::time::Duration;
 

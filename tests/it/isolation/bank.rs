@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use withy::Isolation::{self, Serializable, Snapshot};
 use withy::{
-    Batch, BranchOptions, CommitOptions, DeleteOptions, Direction, Error, ErrorKind, KeyRange,
-    MergeOptions, Read, TagOptions, Txn,
+    Batch, BranchOptions, CheckpointOptions, CommitOptions, DeleteOptions, Direction, Error,
+    ErrorKind, KeyRange, MergeOptions, Read, Store, TagOptions, Txn, VerifyOptions,
 };
 
 use super::at;
@@ -39,6 +39,8 @@ struct Bank {
     given_up: Mutex<Vec<u64>>,
     reads: AtomicU64,
     notes: AtomicU64,
+    /// Checkpoints that were made, and found right.
+    copies: AtomicU64,
 }
 
 fn account(n: usize) -> String {
@@ -71,6 +73,7 @@ impl Bank {
             given_up: Mutex::default(),
             reads: AtomicU64::new(0),
             notes: AtomicU64::new(0),
+            copies: AtomicU64::new(0),
         }
     }
 
@@ -185,6 +188,31 @@ impl Bank {
     }
 }
 
+impl Bank {
+    /// Checkpoints, each of them opened, verified and read.
+    fn copy(&self) {
+        let dir = tempfile::tempdir().expect("a scratch directory can be made");
+        let path = dir.path().join("copy");
+        while !self.over.load(Ordering::Relaxed) {
+            let acknowledged = self.done.lock().expect("no panic").clone();
+            self.store.checkpoint(&path, CheckpointOptions::default()).expect("a checkpoint");
+            let copy = Store::open(&path).expect("OPS-5: a checkpoint is a store");
+            let main = copy.view("main").expect("a view");
+            check(&main, "a checkpoint");
+            let ledger = rows(&main);
+            assert_eq!(total(&main, "a checkpoint"), sums(&ledger), "OPS-5: it is one moment");
+            let missing = acknowledged.iter().find(|(id, one)| ledger.get(id) != Some(one));
+            assert_eq!(missing, None, "OPS-5: what was acknowledged before it is in it");
+            let report = copy.verify(VerifyOptions::default().threads(1)).expect("it is read");
+            assert!(report.is_clean(), "OPS-5: it verifies: {:#?}", report.findings);
+            drop(main);
+            copy.close().expect("it closes");
+            std::fs::remove_dir_all(&path).expect("it can be removed");
+            self.copies.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 fn accounts(view: &impl Read) -> Rows {
     let all = view.prefix(b"account/").and_then(Iterator::collect);
     all.unwrap_or_else(|e| panic!("the accounts are read: {e:?}"))
@@ -250,6 +278,7 @@ fn run(level: Isolation, writers: u64, disturbed: bool) {
         threads.extend((0..2).map(|n| scope.spawn(move || shared.read(rng(100 + n)))));
         if disturbed {
             threads.push(scope.spawn(move || shared.disturb(rng(200))));
+            threads.push(scope.spawn(move || shared.copy()));
         }
         let mut left = Duration::from_secs(if is_long() { 15 } else { 1 });
         let pause = Duration::from_millis(20);
@@ -277,6 +306,8 @@ fn run(level: Isolation, writers: u64, disturbed: bool) {
     let notes = view.count(&KeyRange::prefix("note/")).expect("a count");
     assert_eq!(notes, bank.notes.load(Ordering::Relaxed), "every note was merged");
     assert_eq!(notes > 0, disturbed, "where there were any");
+    let copies = bank.copies.load(Ordering::Relaxed);
+    assert_eq!(copies > 0, disturbed, "and checkpoints, where they were made: {copies}");
     // In between, too, the ledger and the balances belong together.
     let latest = bank.store.latest().get();
     for part in 1..8 {
@@ -317,11 +348,11 @@ fn bank_with_eight_writers_at_serializable() {
 }
 
 #[test]
-fn bank_with_tags_and_merges_beside_it_at_snapshot() {
+fn bank_with_tags_merges_and_checkpoints_beside_it_at_snapshot() {
     run(Snapshot, 4, true);
 }
 
 #[test]
-fn bank_with_tags_and_merges_beside_it_at_serializable() {
+fn bank_with_tags_merges_and_checkpoints_beside_it_at_serializable() {
     run(Serializable, 4, true);
 }

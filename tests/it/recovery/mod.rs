@@ -6,7 +6,9 @@
 mod files;
 mod flips;
 mod log;
+mod manifest;
 mod many;
+mod meta;
 mod salvage;
 
 use std::fs;

@@ -6,6 +6,7 @@
 //! is what is there before the next. `WITHY_LONG=1` tries both, and every step of all jobs.
 
 mod jobs;
+mod salvage;
 mod state;
 mod upkeep;
 
