@@ -1,27 +1,31 @@
-//! OPS-7: a collection lets others work: commits do not wait for its planning, and its compaction heeds
-//! its rate and can be stopped.
+//! OPS-7: a collection lets others work: commits do not wait for its planning, and its compaction
+//! can be stopped.
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use withy::exchange::{LoadOptions, load};
-use withy::{DeleteOptions, ErrorKind, GcOptions, Setting};
+use withy::{Clock as _, DeleteOptions, ErrorKind, GcOptions, Setting, SystemClock};
 
 use super::retention::bytes_of;
 use crate::support::{Scratch, is_long, must_branch, must_put, must_verify};
 
-/// The longest of the puts that are made while a collection runs.
-fn longest_put(store: &Scratch) -> Duration {
+/// Milliseconds.
+fn now() -> i64 {
+    SystemClock.now().as_millis()
+}
+
+/// How many milliseconds the longest of the puts takes that are made while a collection runs.
+fn longest_put(store: &Scratch) -> i64 {
     let (ended, main) = (AtomicBool::new(false), store.main().expect("main"));
     std::thread::scope(|scope| {
         let puts = scope.spawn(|| {
-            let mut longest = Duration::ZERO;
+            let mut longest = 0;
             for n in 0_u64.. {
-                let began = Instant::now();
+                let began = now();
                 must_put(&main, "n", &n.to_string());
-                longest = longest.max(began.elapsed());
+                longest = longest.max(now() - began);
                 if ended.load(Ordering::SeqCst) {
                     break;
                 }
@@ -52,18 +56,19 @@ fn ops_7_a_put_does_not_wait_until_every_branch_was_looked_at() {
     store.set_config(Setting::Retention, Some("branch=b* count=1")).expect("a setting");
     // First every branch loses something, then none does.
     let (first, second) = (longest_put(&store), longest_put(&store));
-    writeln!(std::io::stderr(), "{branches} branches: {first:?}, {second:?}").expect("it is said");
+    writeln!(std::io::stderr(), "{branches} branches: {first} ms, {second} ms")
+        .expect("it is said");
     for n in (0..branches).step_by(97) {
         let gone = store.view(&format!("b{n:05}~1")).err().map(|e| e.kind());
         assert_eq!(gone, Some(ErrorKind::HistoryGone), "the one before the newest is gone");
     }
     // On a machine with other work a thread may wait for its turn.
-    let most = Duration::from_millis(if is_long() { 100 } else { 1_000 });
-    assert!(first < most && second < most, "the longest put took {first:?}, then {second:?}");
+    let most = if is_long() { 100 } else { 1_000 };
+    assert!(first < most && second < most, "the longest put took {first} ms, then {second} ms");
 }
 
 #[test]
-fn ops_7_the_compaction_at_the_end_heeds_the_rate_and_can_be_stopped() {
+fn ops_7_the_compaction_at_the_end_can_be_stopped_and_gives_the_space_back() {
     let store = Scratch::new();
     must_put(&store.main().expect("main"), "pear", "green");
     let mut random = fastrand::Rng::with_seed(1);
@@ -85,10 +90,7 @@ fn ops_7_the_compaction_at_the_end_heeds_the_rate_and_can_be_stopped() {
     });
     let stopped = store.gc(options).map_err(|e| e.kind());
     assert_eq!(stopped, Err(ErrorKind::Interrupted), "it is stopped between two slices");
-    let began = Instant::now();
     store.gc(GcOptions::default().bytes_per_second(64 << 20)).expect("a collection");
-    // What the stopped one has compacted already is less, but never nothing.
-    writeln!(std::io::stderr(), "the rest took {:?}", began.elapsed()).expect("it is said");
     store.sync().expect("on disk");
     let used = bytes_of(&store.path());
     assert!(used < 4 << 20, "the space of the branch is given back: {used} bytes are left");

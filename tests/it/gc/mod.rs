@@ -3,6 +3,8 @@
 mod feeds;
 mod gentle;
 mod keeps;
+mod killed;
+mod left;
 mod memory;
 mod purge;
 mod random;

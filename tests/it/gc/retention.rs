@@ -46,11 +46,11 @@ pub(super) fn changes(
     let mut random = fastrand::Rng::with_seed(seed << 32 | round << 16 | share.start);
     let change = |n: u64| {
         // In the second half of the rounds every other key goes, for good.
-        if round > ROUNDS / 2 && n % 2 == 0 {
+        if round > ROUNDS / 2 && n.is_multiple_of(2) {
             return (key(n), None);
         }
         let mut value = format!("{name} {n} {round} {}", random.u32(..)).into_bytes();
-        if n % 97 == 0 {
+        if n.is_multiple_of(97) {
             value.resize(17_000, b'0' + u8::try_from(round % 10).expect("a digit"));
         }
         (key(n), Some(value))
