@@ -102,6 +102,8 @@ impl World {
         self.more.snapshots = snapshots;
         self.more.collected |= collects;
         if collects {
+            // The twin has let operations go that may still be there, and one that drops tags.
+            self.more.ops = before.more.ops + 1;
             self.ops_left();
         }
         self.check_refs();
