@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::files::MARKER;
+use super::files::{FileKind, MARKER};
 use super::logfile::Bad;
 use super::manifest::{Manifest, damaged};
 use super::wal::{self, LogScan};
@@ -85,6 +85,10 @@ impl Inspection {
     pub(crate) fn judge(&self, store: &Path) -> Result<LogReport> {
         let (faults, cuts) = self.examine(store);
         match faults.into_iter().next() {
+            Some(fault) if FileKind::of(&fault.file) == Some(FileKind::Table) => {
+                let hint = "restore a backup; nothing else can make a data file again";
+                Err(damaged(fault.what).with_hint(hint))
+            }
             Some(fault) => Err(damaged(fault.what)),
             None => Ok(LogReport { logs: self.logs.clone(), cuts, sequence: self.reached() }),
         }
@@ -170,7 +174,7 @@ impl Inspection {
         let has_newest = self.logs.logs.last().is_some_and(|&last| last >= newest);
         if !has_newest && newest > 0 && self.is_same_run() {
             let name = wal::log_name(newest);
-            let what = format!("the log {name} is missing");
+            let what = format!("the newest log, {name} or a later one, is missing");
             return Err(Fault::new(name, what));
         }
         let Some(fault) = &self.logs.fault else {
@@ -178,7 +182,8 @@ impl Inspection {
         };
         let is_acknowledged = self.has_all_synced().is_err();
         let is_tail = fault.bad.is_torn && fault.valid_behind.is_none();
-        if is_acknowledged || (!is_tail && self.is_same_run()) {
+        // RocksDB would read on behind a gap.
+        if is_acknowledged || fault.is_gap || (!is_tail && self.is_same_run()) {
             return Err(Fault::in_record(&fault.file, fault.bad));
         }
         Ok(Some(Cut {
@@ -189,10 +194,15 @@ impl Inspection {
         }))
     }
 
+    /// How many writes are missing of those that are known to have been on disk: rows, not commits.
+    pub(super) fn lost_writes(&self) -> u64 {
+        let acknowledged = self.synced.map_or(0, |synced| synced.sequence);
+        acknowledged.saturating_sub(self.reached())
+    }
+
     /// Refuses if something is missing that is known to have been on disk.
     fn has_all_synced(&self) -> std::result::Result<(), Fault> {
-        let acknowledged = self.synced.map_or(0, |synced| synced.sequence);
-        let missing = acknowledged.saturating_sub(self.reached());
+        let missing = self.lost_writes();
         if missing == 0 {
             return Ok(());
         }

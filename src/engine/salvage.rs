@@ -230,6 +230,19 @@ impl Bench<'_> {
             cut(&self.store.join(&fault.file), fault.whole)?;
             let (file, lost, at) = (&fault.file, fault.lost, fault.whole);
             self.out.done.push(format!("{lost} bytes of the log are cut off, from {file} at {at}"));
+            if fault.is_gap {
+                // What is missing may be in data files that a manifest which ends too early does not name.
+                for name in self.unnamed(&found.manifest)? {
+                    self.take(&name)?;
+                }
+            }
+        }
+        match found.lost_writes() {
+            0 => {}
+            rows => {
+                let text = format!("{rows} rows that were on disk are lost with it");
+                self.out.done.push(text);
+            }
         }
         let newest = found.manifest.newest_named_log();
         let name = wal::log_name(newest);

@@ -10,6 +10,8 @@ use crate::error::Result;
 
 /// The front of a batch: its first sequence and the number of its writes.
 const BATCH_HEAD: usize = 12;
+/// Why a record is refused that follows nothing.
+const GAP: &str = "what was written right before this record is missing";
 /// A record of this database has a sequence that is at most so far from the last one.
 const PLAUSIBLE: u64 = 1 << 40;
 
@@ -26,6 +28,8 @@ pub(crate) struct LogFault {
     pub(crate) lost: u64,
     /// File and place of a record behind it that is as it was written.
     pub(crate) valid_behind: Option<(String, u64)>,
+    /// The record here is whole, and what was written before it is nowhere.
+    pub(crate) is_gap: bool,
 }
 
 /// What the logs hold.
@@ -71,20 +75,22 @@ pub(super) fn logs_from(store: &Path, oldest: u64) -> Result<Vec<u64>> {
 }
 
 /// Reads the logs from this number on, up to the first fault, and looks what is behind that. The list
-/// of files says that everything up to sequence `known` was written.
+/// of files says that everything up to sequence `known` was written: a sequence that is in no log is in a
+/// file that was taken in, or in one that a log was written to before it was removed.
 pub(crate) fn scan(store: &Path, oldest: u64, known: u64) -> Result<LogScan> {
     let mut out = LogScan { logs: logs_from(store, oldest)?, ..LogScan::default() };
     let logs = out.logs.clone();
     for (n, &number) in logs.iter().enumerate() {
         let name = log_name(number);
         let mut file = LogFile::open(&store.join(&name)).map_err(|e| unreadable(&name, e))?;
-        let Some((bad, whole)) = read(&mut file, &name, &mut out)? else { continue };
+        let Some((bad, whole)) = read(&mut file, &name, known, &mut out)? else { continue };
         let mut fault = LogFault {
             number,
             bad,
             whole,
             lost: file.len() - whole,
             valid_behind: None,
+            is_gap: bad.why == GAP,
             file: name.clone(),
         };
         let last = out.last.unwrap_or(0);
@@ -108,7 +114,12 @@ pub(crate) fn scan(store: &Path, oldest: u64, known: u64) -> Result<LogScan> {
 }
 
 /// Reads one log; `Some` at a fault, and where the last record before it ends.
-fn read(file: &mut LogFile, name: &str, out: &mut LogScan) -> Result<Option<(Bad, u64)>> {
+fn read(
+    file: &mut LogFile,
+    name: &str,
+    known: u64,
+    out: &mut LogScan,
+) -> Result<Option<(Bad, u64)>> {
     let (mut whole, mut head) = (0, Vec::with_capacity(BATCH_HEAD));
     loop {
         let step = file.next(BATCH_HEAD, &mut head).map_err(|e| unreadable(name, e))?;
@@ -118,7 +129,11 @@ fn read(file: &mut LogFile, name: &str, out: &mut LogScan) -> Result<Option<(Bad
             Step::Bad(bad) => return Ok(Some((bad, whole))),
         };
         let follows = |first| out.last.is_none_or(|last| first > last);
+        let has_all_before = |first| first <= out.last.unwrap_or(0).max(known) + 1;
         match sequences(&head) {
+            Some(Some((first, _))) if follows(first) && !has_all_before(first) => {
+                return Ok(Some((Bad { at: whole, why: GAP, is_torn: false }, whole)));
+            }
             Some(Some((first, last))) if follows(first) => {
                 out.first = out.first.or(Some(first));
                 out.last = Some(last);

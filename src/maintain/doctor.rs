@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::verify::Finding;
+use crate::engine::files::FileKind;
 use crate::engine::{Cut, Engine, Fault, LogReport, Salvaged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
@@ -113,7 +114,8 @@ impl Damage {
             what.push_str(&format!(": {cause}"));
             next = cause.source();
         }
-        let is_data = |word: &&str| word.ends_with(".sst") || word.ends_with(".blob");
+        // A whole word, so not a directory above the store that has such a name.
+        let is_data = |word: &&str| FileKind::of(word) == Some(FileKind::Table);
         let mut words = what.split([' ', '/', '\\', ',', ':']).skip_while(|word| !is_data(word));
         let file = words.next().map(str::to_owned);
         let at = words.skip_while(|word| *word != "offset").nth(1).and_then(|at| at.parse().ok());

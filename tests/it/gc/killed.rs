@@ -16,13 +16,12 @@ use withy::{
     Seq, Setting, Store, TagOptions, Timestamp,
 };
 
-use super::is_long;
 use super::left::must_need_all;
 use super::retention::{
     KEYS, ROUNDS, World, batch_of, bytes_of, changes, check, check_view, files_of, fresh_copy, key,
     set,
 };
-use crate::support::{TickingClock, must_verify};
+use crate::support::{TickingClock, is_long, must_verify};
 
 const STORE: &str = "WITHY_TEST_GC_KILLED";
 /// The time, the seed, the first round and the one after the last.
