@@ -50,6 +50,7 @@ macro_rules! takes_progress {
             /// Calls this with the progress now and then; `Break` ends the work with
             /// [`Interrupted`](crate::ErrorKind::Interrupted).
             #[doc = $after]
+            #[allow(clippy::double_must_use, reason = "some of the options are marked as a whole")]
             #[must_use]
             pub fn progress(
                 mut self,

@@ -55,7 +55,7 @@ pub(crate) struct Formats {
 /// What a commit changed.
 pub(crate) enum Changed {
     /// Against its first parent.
-    Values(Diff),
+    Values(Box<Diff>),
     /// The parent is no longer kept: what it had is not known.
     Names(Vec<CommitChange>),
 }
@@ -77,14 +77,14 @@ impl Changed {
                 changes.retain(|change| range.contains(&change.key));
                 Ok(Self::Names(changes))
             }
-            diff => Ok(Self::Values(diff?)),
+            diff => Ok(Self::Values(Box::new(diff?))),
         }
     }
 
     /// Writes it for people; says whether there was anything.
     pub(crate) fn show(self, out: &mut Out, style: &Style, formats: Formats) -> Result<bool> {
         let changes = match self {
-            Self::Values(mut diff) => return show(out, &mut diff, style, formats),
+            Self::Values(mut diff) => return show(out, &mut *diff, style, formats),
             Self::Names(changes) => changes,
         };
         if !style.is_names() {
@@ -105,7 +105,7 @@ impl Changed {
     }
 
     /// As JSON; without values where what was before is not known.
-    pub(crate) fn as_json(self, style: &Style, formats: Formats) -> withy::Result<Vec<Value>> {
+    pub(crate) fn into_json(self, style: &Style, formats: Formats) -> withy::Result<Vec<Value>> {
         match self {
             Self::Values(diff) => diff.map(|entry| Ok(as_json(&entry?, style, formats))).collect(),
             Self::Names(changes) => Ok(changes

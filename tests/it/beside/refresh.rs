@@ -55,7 +55,7 @@ fn ops_4_a_refresh_costs_what_is_in_the_log_and_next_to_nothing_if_nothing_is_ne
     follower.refresh().expect("it goes on");
     let flushed = refreshed(&mut follower, true, &put);
     let (view, newest) = (follower.view("main").expect("a view"), count.get() - 1);
-    let value = must_get(&view, &format!("key-{}", newest % 10_000));
+    let value = must_get(&view, format!("key-{}", newest % 10_000));
     assert_eq!(value, Some(newest.to_string()), "the newest value is seen");
     let _ = writeln!(
         std::io::stderr(),

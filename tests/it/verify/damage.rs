@@ -41,8 +41,10 @@ fn keys_at(row: &[u8], store: &World) -> usize {
     row.windows(32).position(|w| w == fingerprint).expect("it has its fingerprint") + 32
 }
 
+type Harm = fn(&Raw, &World);
+
 #[rustfmt::skip]
-const CASES: &[Case<fn(&Raw, &World)>] = &[
+const CASES: &[Case<Harm>] = &[
     Case { name: "a value is another one", check: Check::Rows, invariant: 60, says: "is not what the commit says", touches: &["main", "topic", "v1"],
         damage: |raw, w| misspell(raw, "history", &old(0, "pear", w.green.get()), b"green") },
     Case { name: "a row of head is missing", check: Check::Rows, invariant: 60, says: "is missing", touches: &["main", "deep7"],

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Show, app: &mut App) -> Result<Outcome> {
         let commit = store.commit(rev).doing(doing)?;
         let changed = Changed::by(&store, &commit, &KeyRange::all(), &args.style).doing(doing)?;
         if app.globals.json {
-            let entries = changed.as_json(&args.style, formats).doing(doing)?;
+            let entries = changed.into_json(&args.style, formats).doing(doing)?;
             let object = json::commit(&commit);
             let merge = details(&store, rev)?.map(|details| details_json(&details, formats.key));
             let object = object.with_some("merge", merge.map(Object::done));
