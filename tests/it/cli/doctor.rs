@@ -82,6 +82,7 @@ $ ls .withy | grep -c salvage
 [1]
 $ withy doctor --salvage --yes | sed -E 's/[0-9]{6}/NUMBER/; s/^[0-9]+ bytes/N bytes/; s/at [0-9]+$/at N/; s/salvage-.*/salvage-TIME/'
 N bytes of the log are cut off, from NUMBER.log at N
+4 rows that were on disk are lost with it
 withy.synced, which names what was on disk, is set aside
 kept as they were: NUMBER.log, withy.synced in salvage-TIME
 the newest commit is seq:3
@@ -108,7 +109,7 @@ fn ops_2_doctor_salvages_in_json() {
     shell(true).session(
         r#"
 $ withy doctor --salvage --yes --json | sed -E 's/[0-9]{6}/NUMBER/g; s/"[0-9]+ bytes/"N bytes/; s/at [0-9]+"/at N"/; s/salvage-[^"]*/salvage-TIME/'
-{"dir":"salvage-TIME","aside":["NUMBER.log","withy.synced"],"done":["N bytes of the log are cut off, from NUMBER.log at N","withy.synced, which names what was on disk, is set aside"],"latest":3,"lost":[5],"damage":[]}
+{"dir":"salvage-TIME","aside":["NUMBER.log","withy.synced"],"done":["N bytes of the log are cut off, from NUMBER.log at N","4 rows that were on disk are lost with it","withy.synced, which names what was on disk, is set aside"],"latest":3,"lost":[5],"damage":[]}
 $ withy verify -q | sed 's/salvage-.*/salvage-TIME/'
 left over, no fault: salvage-TIME
 "#,
