@@ -41,7 +41,7 @@ clippy: setup
 it: setup ## Unit, integration and documentation tests
 	@$(CARGO) test --release --locked $(ASSERTED)
 
-long: setup ## The tests that kill, race and compare, at their full length: about half an hour
+long: setup ## The tests that kill, race and compare, at their full length: some hours
 	@export WITHY_LONG=1; $(CARGO) test --release --locked $(ASSERTED) --test it
 
 doc: setup ## Build the documentation of the library
