@@ -164,12 +164,10 @@ impl<'a> Planner<'a> {
         let old = self.graph.gone(line).map(|gone| (*gone).clone()).unwrap_or_default();
         let last = self.graph.on_line(line, Seq::MAX)?.unwrap_or(Seq::ROOT);
         let (run, others) = join(&need.runs);
-        let in_part: Vec<Seq> = read
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(|seq| old.has(*seq) && !old.holds(*seq))
-            .collect();
+        let is_in_part = |seq: &Seq| old.has(*seq) && !old.holds(*seq);
+        let in_part: Vec<Seq> = read.into_iter().flatten().copied().filter(is_in_part).collect();
+        let below = others.iter().map(|other| self.commits_of(line, other));
+        let below: Vec<Vec<Seq>> = below.collect::<Result<_>>()?;
         let mut prefixes: BTreeSet<&[u8]> = self.prefixes.iter().map(Vec::as_slice).collect();
         prefixes.extend(old.record().floors.iter().map(|(prefix, _)| prefix.as_slice()));
         let mut floors = Vec::new();
@@ -182,8 +180,19 @@ impl<'a> Planner<'a> {
             // What the line was at that moment is what it was until its next commit.
             let floor = self.graph.on_line(line, wanted)?.unwrap_or(Seq::ROOT);
             // What an open view of a part can still read stays for it.
-            let seen = in_part.iter().filter(|seq| old.floor(prefix) <= **seq).min();
-            let floor = match seen {
+            let is_left = |seq: &&Seq| old.floor(prefix) <= **seq;
+            let mut seen: Vec<Seq> = in_part.iter().filter(is_left).copied().collect();
+            // Nor can a commit of which a part is gone be kept by itself: the floor goes down to it.
+            for (other, commits) in others.iter().zip(&below) {
+                let from = at.and_then(|at| other.floors.get(at)).copied().unwrap_or(Seq::ROOT);
+                if from > other.top {
+                    continue;
+                }
+                let from = self.graph.on_line(line, from)?.unwrap_or(Seq::ROOT);
+                let wanted = commits.iter().filter(|seq| from <= **seq && is_in_part(seq));
+                seen.extend(wanted.filter(is_left).min());
+            }
+            let floor = match seen.iter().min() {
                 Some(seq) => floor.min(self.graph.on_line(line, *seq)?.unwrap_or(Seq::ROOT)),
                 None => floor,
             };
@@ -207,11 +216,7 @@ impl<'a> Planner<'a> {
         let wanted =
             |seq: &Seq| need.runs.iter().any(|run| run.lowest() <= *seq && *seq <= run.top);
         kept.extend(old.record().kept.iter().copied().map(Seq::new).filter(wanted));
-        for other in &others {
-            let from = self.graph.on_line(line, other.lowest())?.unwrap_or(other.lowest());
-            let below = Seq::new(from.get().saturating_sub(1));
-            kept.extend(self.graph.commits_between(line, below, other.top)?);
-        }
+        kept.extend(below.into_iter().flatten());
         let apart = |seq: &Seq| *seq < highest || top.is_some_and(|top| seq.get() > top);
         let kept = kept.into_iter().filter(|seq| apart(seq) && old.holds(*seq)).map(Seq::get);
         let kept: Vec<u64> = kept.collect();
@@ -219,6 +224,13 @@ impl<'a> Planner<'a> {
             floors.clear();
         }
         Ok(GoneRecord { floors, kept, top, dead: false })
+    }
+
+    /// The commits of a line that a run needs, at least in part.
+    fn commits_of(&self, line: LineId, run: &Run) -> Result<Vec<Seq>> {
+        let from = self.graph.on_line(line, run.lowest())?.unwrap_or(run.lowest());
+        let below = Seq::new(from.get().saturating_sub(1));
+        self.graph.commits_between(line, below, run.top)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a collection keeps, and what it lets go.
 
 use withy::{
-    CommitOptions, DiffOptions, Error, ErrorKind, FeedOptions, GcOptions, GcReport, LogOptions,
-    MergeOptions, Read, Seq, Setting, Store, TagOptions,
+    Batch, CommitOptions, DeleteOptions, DiffOptions, Error, ErrorKind, FeedOptions, GcOptions,
+    GcReport, LogOptions, MergeOptions, Read, Seq, Setting, Store, TagOptions,
 };
 
 use crate::support::{
@@ -74,6 +74,48 @@ fn ops_7_commits_over_the_count_go_and_all_others_stay_exact() {
     let next = must_put(&store.main().expect("main"), "n", "11");
     assert_eq!(next, Seq::new(21), "sequences go on");
     assert_eq!(must_gc(&store).commits, 1, "the next run goes on with the next one");
+}
+
+#[test]
+fn ops_7_a_branch_below_another_one_keeps_what_is_left_of_commits() {
+    let mut store = scratch("count=4; prefix=a count=1");
+    let main = store.main().expect("main");
+    let write = |round: u64| {
+        let mut batch = Batch::new();
+        batch.put("a", round.to_string()).put("b", round.to_string());
+        main.write(batch, CommitOptions::default()).expect("it is written");
+    };
+    (1..=4).for_each(write);
+    must_gc(&store);
+    must_branch(&store, "side", "main");
+    (5..=14).for_each(write);
+    drop(main);
+    must_gc(&store);
+    for reopened in [false, true] {
+        if reopened {
+            store.reopen();
+            must_gc(&store);
+        }
+        for seq in [1, 2, 3, 4, 11, 12, 13, 14u64] {
+            let view = store.view(&format!("seq:{seq}")).expect("a rule keeps some of it");
+            assert_eq!(
+                must_get(&view, "b"),
+                Some(seq.to_string()),
+                "four commits keep it, at {seq}"
+            );
+            let is_head = [4, 14].contains(&seq);
+            let wanted = (!is_head).then_some(ErrorKind::HistoryGone);
+            assert_eq!(kind(view.get(b"a")), wanted, "one commit keeps it, at {seq}");
+        }
+        assert_eq!(must_get(&store.view("side").expect("a view"), "a"), Some("4".into()), "whole");
+    }
+    let force = DeleteOptions::default().force(true);
+    store.delete_branch("side", force).expect("it goes");
+    must_gc(&store);
+    for seq in 1..=10u64 {
+        let view = store.view(&format!("seq:{seq}"));
+        assert_eq!(kind(view), Some(ErrorKind::HistoryGone), "nothing keeps commit {seq} any more");
+    }
 }
 
 #[test]
