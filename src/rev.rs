@@ -32,8 +32,8 @@ impl Resolver<'_> {
     /// The commit that a rev names.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if it names none, [`ErrorKind::Invalid`] if it is not a rev or names
-    /// several.
+    /// [`ErrorKind::NotFound`] if it names none, [`ErrorKind::HistoryGone`] if it names one that is gone,
+    /// [`ErrorKind::Invalid`] if it is not a rev or names several.
     pub(crate) fn resolve(&self, rev: &str) -> Result<Place> {
         let end = [rev.find('~'), rev.find('^'), rev.find("@{")].into_iter().flatten().min();
         let (base, mut rest) = rev.split_at(end.unwrap_or(rev.len()));
@@ -70,6 +70,7 @@ impl Resolver<'_> {
             };
             rest = after;
         }
+        self.graph.check_there(place)?;
         Ok(place)
     }
 
@@ -137,7 +138,9 @@ impl Resolver<'_> {
         if seq > newest {
             return Err(absent(format!("commit {seq} is not there, the newest is {newest}")));
         }
-        self.graph.place(seq)
+        let place = self.graph.place(seq)?;
+        self.graph.check_there(place)?;
+        Ok(place)
     }
 
     fn parent(&self, place: Place, number: u64, rev: &str) -> Result<Place> {

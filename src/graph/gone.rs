@@ -264,6 +264,17 @@ impl Graph {
         }
     }
 
+    /// Refuses a commit that is gone, whether its record is still there or not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::HistoryGone`].
+    pub(crate) fn check_there(&self, place: Place) -> Result<()> {
+        match self.gone(place.line) {
+            Some(gone) if !gone.has(place.seq) => Err(self.is_gone(place.seq)),
+            _ => Ok(()),
+        }
+    }
+
     /// What open views, scans and transactions need just now.
     pub(crate) fn reading(&self) -> Vec<Reader> {
         let readers = self.kept.readers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -306,10 +317,7 @@ impl Graph {
             if self.plans() != plans {
                 continue;
             }
-            return match self.gone(place.line) {
-                Some(gone) if !gone.has(place.seq) => Err(self.is_gone(place.seq)),
-                _ => Ok((keep, found)),
-            };
+            return self.check_there(place).map(|()| (keep, found));
         }
     }
 

@@ -283,9 +283,11 @@ impl Graph {
         }
     }
 
-    /// A commit as the public sees it.
+    /// A commit as the public sees it: one that is gone is not there, though its record may be yet.
     pub(crate) fn commit(&self, seq: Seq) -> Result<Commit> {
-        Ok(Commit::new(seq, self.header(seq)?))
+        let header = self.header(seq)?;
+        self.check_there(Place { line: LineId::new(header.line), seq })?;
+        Ok(Commit::new(seq, header))
     }
 
     /// Commits by falling sequences; those that lie close together cost a step each, not a look-up.

@@ -1,5 +1,7 @@
 //! What a collection keeps, and what it lets go.
 
+use std::ops::ControlFlow;
+
 use withy::{
     Batch, CommitOptions, DeleteOptions, DiffOptions, Error, ErrorKind, FeedOptions, GcOptions,
     GcReport, LogOptions, MergeOptions, Read, Seq, Setting, Store, TagOptions,
@@ -246,4 +248,38 @@ fn tag_4_old_tags_go_but_not_the_newest_nor_where_a_branch_starts() {
     set(&store, Setting::KeepTags, "2");
     must_gc(&store);
     assert_eq!(names(&store), ["v1", "v5", "v6"], "the newest two never go");
+}
+
+#[test]
+fn ops_7_what_a_stopped_collection_has_decided_is_gone_everywhere_at_once() {
+    let mut store = scratch("count=2");
+    let main = store.main().expect("main");
+    for n in 1..=9 {
+        must_put(&main, "n", &n.to_string());
+    }
+    let id = store.commit("seq:4").expect("a commit").id.to_string();
+    drop(main);
+    let mut is_past = false;
+    let stopped = store.gc(GcOptions::default().progress(|now| {
+        is_past |= now.stage == "versions";
+        if is_past { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }));
+    assert_eq!(kind(stopped), Some(ErrorKind::Interrupted), "stopped once it was decided");
+    for reopened in [false, true] {
+        if reopened {
+            store.reopen();
+        }
+        let log = store.log("main", LogOptions::default()).expect("a log");
+        let seqs: Vec<u64> = log.map(|c| c.expect("a commit").seq.get()).collect();
+        assert_eq!(seqs, [9, 8], "the log ends with what is kept");
+        for rev in ["seq:4", "main~5", id.as_str()] {
+            let gone = Some(ErrorKind::HistoryGone);
+            assert_eq!(kind(store.view(rev)), gone, "no view of {rev}");
+            assert_eq!(kind(store.commit(rev)), gone, "no commit {rev}");
+            assert_eq!(kind(store.log(rev, LogOptions::default())), gone, "no log of {rev}");
+        }
+        assert_eq!(kind(store.changes(Seq::new(4))), Some(ErrorKind::HistoryGone), "no changes");
+    }
+    must_gc(&store);
+    assert_eq!(kind(store.commit("seq:4")), Some(ErrorKind::HistoryGone), "nor later");
 }
