@@ -111,7 +111,8 @@ pub(crate) type Net = BTreeMap<Vec<u8>, Sides>;
 /// Rows are read in groups of this many.
 const CHUNK: usize = 128;
 
-/// The keys that differ between two views, with the hashes on both sides.
+/// The keys that differ between two views, with the hashes on both sides. In a store of which something
+/// was purged, equal hashes may be those of a value on one side only, and of the same one on both.
 pub(crate) fn net_changes(
     from: &View,
     to: &View,
@@ -124,7 +125,11 @@ pub(crate) fn net_changes(
         Err(e) if e.kind() == ErrorKind::HistoryGone => by_rows(from, to, range)?,
         net => net?,
     };
-    Ok(net.into_iter().filter(|(_, (before, after))| before != after).collect())
+    // What was purged and put again has equal hashes, and is not the same.
+    let has_purged = from.graph().has_purged();
+    let differs =
+        |before: &Option<_>, after: &_| before != after || (has_purged && before.is_some());
+    Ok(net.into_iter().filter(|(_, (before, after))| differs(before, after)).collect())
 }
 
 /// The keys that commits between two views changed, with the hashes on both sides.
@@ -332,11 +337,14 @@ impl Diff {
         };
         let (mut old, mut new) = (old.drain(..), new.drain(..));
         for (key, (before, after)) in group {
-            let mut is = (before.is_some(), after.is_some());
+            let (mut is, same) = ((before.is_some(), after.is_some()), before == after);
             let absent = |row: &Option<ScanRow>| row.as_ref().is_some_and(ScanRow::is_purged);
             let mut before = before.and_then(|_| old.next().flatten());
             let mut after = after.and_then(|_| new.next().flatten());
             is = (is.0 && !absent(&before), is.1 && !absent(&after));
+            if same && is.0 == is.1 {
+                continue;
+            }
             if !is.0 || self.names_only {
                 before = None;
             }

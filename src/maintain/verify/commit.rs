@@ -100,19 +100,33 @@ impl Judge {
     }
 
     /// Takes the changes of a part.
-    pub(super) fn part(&mut self, changes: &[u8], findings: &Findings, sink: &mut impl Sink) {
+    pub(super) fn part(
+        &mut self,
+        changes: &[u8],
+        (context, findings): (&Context<'_>, &Findings),
+        sink: &mut impl Sink,
+    ) {
         if !self.quick {
             self.hasher.part(changes);
         }
-        let read = read_changes(changes, |change| self.change(&change, findings, sink));
+        let read = read_changes(changes, |change| {
+            self.change(&change, (context, findings), sink);
+        });
         if let Err(e) = read {
             findings.malformed(self.site(), e);
             self.broken = true;
         }
     }
 
-    fn change(&mut self, change: &Change, findings: &Findings, sink: &mut impl Sink) {
-        let fault = inv5_change(self.changes.checked_sub(1).map(|_| self.last.as_slice()), change);
+    fn change(
+        &mut self,
+        change: &Change,
+        (context, findings): (&Context<'_>, &Findings),
+        sink: &mut impl Sink,
+    ) {
+        let last = self.changes.checked_sub(1).map(|_| self.last.as_slice());
+        let fault =
+            inv5_change(last, change, || context.fixed.purges.are_before(self.seq, &change.key));
         if let Some(fault) = fault {
             let what =
                 format!("commit {}: the change of {} {fault}", self.seq, show_key(&change.key));
@@ -120,7 +134,8 @@ impl Judge {
         }
         self.changes += 1;
         self.last.clone_from(&change.key);
-        if change.before == change.after {
+        // What is put again after it was purged has equal hashes, and is a row.
+        if change.decided && change.before == change.after {
             return;
         }
         self.versions += 1;
@@ -289,13 +304,21 @@ impl Judge {
     }
 }
 
-/// INV-5: what is wrong with a change that comes after one of another key.
-fn inv5_change(before: Option<&[u8]>, change: &Change) -> Option<&'static str> {
+/// INV-5: what is wrong with a change that comes after one of another key. The very value that a purge
+/// has removed may be put again.
+fn inv5_change(
+    last: Option<&[u8]>,
+    change: &Change,
+    was_purged: impl FnOnce() -> bool,
+) -> Option<&'static str> {
     if check_key(&change.key).is_err() {
         return Some("has a key that no user can have written");
     }
-    if before.is_some_and(|before| before >= change.key.as_slice()) {
+    if last.is_some_and(|last| last >= change.key.as_slice()) {
         return Some("is not in order");
     }
-    (change.before == change.after && !change.decided).then_some("changes nothing")
+    if change.decided || change.before != change.after {
+        return None;
+    }
+    (change.after.is_none() || !was_purged()).then_some("changes nothing")
 }

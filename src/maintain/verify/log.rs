@@ -160,7 +160,7 @@ impl<'a, S: Sink> LogPass<'a, S> {
         self.note(seq, &header);
         let needed = self.needed.1.clone();
         let mut judge = Judge::new((seq, header), parent, needed, self.context.quick);
-        judge.part(changes, self.findings, &mut self.sink);
+        judge.part(changes, (self.context, self.findings), &mut self.sink);
         if let (true, parts) = judge.header.changes_at.parts() {
             self.bulk(&mut judge, parts);
         }
@@ -171,7 +171,7 @@ impl<'a, S: Sink> LogPass<'a, S> {
         match read_further(value) {
             Ok(changes) => {
                 open.further(part);
-                open.part(changes, self.findings, &mut self.sink);
+                open.part(changes, (self.context, self.findings), &mut self.sink);
             }
             Err(e) => {
                 self.findings.malformed(Site::commit(open.seq).line(open.line), e);
@@ -189,7 +189,9 @@ impl<'a, S: Sink> LogPass<'a, S> {
             let (key, value) = walk.row();
             let whole = key == keys::bulk_log(judge.line, seen);
             match read_further(value) {
-                Ok(changes) if whole => judge.part(changes, self.findings, &mut self.sink),
+                Ok(changes) if whole => {
+                    judge.part(changes, (self.context, self.findings), &mut self.sink)
+                }
                 _ => break,
             }
             seen += 1;

@@ -6,7 +6,7 @@ use crate::format::refs::PurgeRecord;
 use crate::format::{Family, keys, record};
 use crate::id::Seq;
 
-/// The audit records of purges that are done.
+/// The audit records of purges.
 #[derive(Default)]
 pub(super) struct Purges(Vec<PurgeRecord>);
 
@@ -29,7 +29,7 @@ impl Purges {
             let site = || Site::of(Family::Refs).key(key);
             match (keys::number_at(key, 1), key.len()) {
                 (Ok(_), 9) => match record::decode::<PurgeRecord>("purge", value) {
-                    Ok(purge) => out.extend(purge.done.then_some(purge)),
+                    Ok(purge) => out.push(purge),
                     Err(e) => findings.malformed(site(), e),
                 },
                 _ => findings.malformed(site(), "the key of a purge"),
@@ -41,10 +41,16 @@ impl Purges {
 
     /// INV-71: whether no value of a key may be there that a commit wrote.
     pub(super) fn have(&self, key: &[u8], seq: Seq) -> bool {
-        self.0.iter().any(|purge| {
-            seq.get() <= purge.upto
-                && purge.start.as_slice() <= key
-                && purge.end.as_deref().is_none_or(|end| key < end)
-        })
+        self.0.iter().any(|purge| purge.done && seq.get() <= purge.upto && is_of(purge, key))
     }
+
+    /// Whether values of a key were purged that are older than a commit, or are being purged.
+    pub(super) fn are_before(&self, seq: Seq, key: &[u8]) -> bool {
+        self.0.iter().any(|purge| purge.upto < seq.get() && is_of(purge, key))
+    }
+}
+
+/// Whether a purge is of a key.
+fn is_of(purge: &PurgeRecord, key: &[u8]) -> bool {
+    purge.start.as_slice() <= key && purge.end.as_deref().is_none_or(|end| key < end)
 }

@@ -229,6 +229,63 @@ fn ops_7_what_is_put_after_a_purge_is_counted_as_if_nothing_had_been() {
     check_absent_now(&store.branch("old").expect("old"));
 }
 
+#[test]
+fn ops_7_the_very_value_that_was_purged_can_be_put_again() {
+    let mut store = Scratch::new();
+    let main = store.main().expect("main");
+    must_put(&main, "secret/a", "same");
+    main.put("secret/large", large(1, "same")).expect("a large value");
+    must_put(&main, "open/a", "1");
+    store.create_tag("v1", "main", TagOptions::default()).expect("a tag");
+    drop(main);
+    must_purge(&store);
+    let again = must_branch(&store, "again", "v1");
+    let seq = must_put(&again, "secret/a", "same");
+    again.put("secret/large", large(1, "same")).expect("a large value");
+    let range = KeyRange::prefix("secret/");
+    drop(again);
+    for reopened in [false, true] {
+        if reopened {
+            store.reopen();
+        }
+        must_verify(&store);
+        let again = store.branch("again").expect("it is there");
+        assert_eq!(must_get(&again, "secret/a").as_deref(), Some("same"), "it is back");
+        assert_eq!(again.view().expect("a view").len(), 3, "and counted once");
+        let log = store.log("again", LogOptions::default().range(KeyRange::prefix("secret/a")));
+        let found: Vec<Seq> = log.expect("a log").map(|c| c.expect("a commit").seq).collect();
+        assert_eq!(found, [seq, Seq::new(1)], "the log of a key names the commit");
+        for (from, to, kind) in [
+            ("v1", "again", withy::ChangeKind::Added),
+            ("again", "v1", withy::ChangeKind::Deleted),
+            ("main", "again", withy::ChangeKind::Added),
+        ] {
+            let options = DiffOptions::default().range(range.clone());
+            let diff = store.diff(from, to, options).expect("a diff");
+            let kinds: Vec<_> = diff.map(|entry| entry.expect("an entry").kind).collect();
+            assert_eq!(kinds, [kind; 2], "from {from} to {to}");
+            let counts = store.diff_counts(from, to, &range).expect("counts");
+            assert_eq!(counts.added + counts.deleted + counts.modified, 2, "{from} to {to}");
+        }
+    }
+    let back = must_branch(&store, "back", "v1");
+    store.restore("back", "again", &KeyRange::all(), CommitOptions::default()).expect("a restore");
+    assert_eq!(rows(&back), rows(&store.view("again").expect("a view")), "a restore has it too");
+    drop(back);
+    must_verify(&store);
+    let other = must_branch(&store, "other", "again");
+    must_put(&other, "secret/a", "new");
+    must_put(&other, "secret/a", "same");
+    let diff = store.diff("again", "other", DiffOptions::default()).expect("a diff");
+    assert_eq!(diff.count(), 0, "there and back is no difference");
+    must_delete(&other, "secret/a");
+    drop(other);
+    must_verify(&store);
+    store.set_config(Setting::Retention, Some("count=1")).expect("a setting");
+    store.gc(GcOptions::default()).expect("a collection");
+    must_verify(&store);
+}
+
 fn kind_of_put_if_absent(branch: &withy::Branch) -> Option<ErrorKind> {
     let mut batch = withy::Batch::new();
     batch.put_if("secret/0", "first", withy::Expect::Absent);

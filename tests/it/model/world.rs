@@ -175,11 +175,9 @@ impl World {
 
     /// A value of a small set, on both sides of the threshold.
     pub(crate) fn any_value(&mut self) -> Vec<u8> {
-        // After a purge there are other ones, so that none of before comes back by chance.
-        let purges = self.more.purges.min(80);
-        let byte = self.rng.u8(0..3) + 3 * purges as u8;
+        let byte = self.rng.u8(0..3);
         let len = [0, 1, 1, 2, 5, 63, 64, 65, 300][self.rng.usize(0..9)];
-        vec![byte; len.max(purges.min(1))]
+        vec![byte; len]
     }
 
     pub(crate) fn any_writes(&mut self, most: usize) -> Writes {
