@@ -25,7 +25,7 @@ impl World {
     /// A step during which the disk stops at some moment. A twin of the store does the same step whole
     /// before, and so tells which states it goes through.
     pub(super) fn crash(&mut self) {
-        let (before, rng) = (self.save(), self.rng.clone());
+        let (mut before, rng) = (self.save(), self.rng.clone());
         let (passed, steps) = self.passed_by_twin(&before);
         self.load_past(before.clone());
         self.rng = rng;
@@ -45,7 +45,10 @@ impl World {
         {
             resume_unwind(cause);
         }
-        let acked = self.more.passed.take().map_or(0, |passed| passed.len() - 1);
+        let reached = self.more.passed.take().expect("it was begun");
+        let acked = reached.len() - 1;
+        // The twin has a backup of its own; what was acknowledged of this one's stays.
+        before.more.snapshots = reached[acked].more.snapshots.clone();
         self.kept.clear();
         self.held = false;
         self.store.lose();
