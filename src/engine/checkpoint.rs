@@ -102,8 +102,12 @@ fn link_all(from: &Path, dir: &Path) -> Result<bool> {
         let (source, target) = (from.join(&name), dir.join(&name));
         match FileKind::of(&name) {
             None | Some(FileKind::Current) => continue,
-            // These never change.
-            Some(FileKind::Table) if known.binary_search(&name).is_ok() => continue,
+            // These never change once they are complete; a copy may be of one that was not.
+            Some(FileKind::Table)
+                if known.binary_search(&name).is_ok() && has_length_of(&source, &target) =>
+            {
+                continue;
+            }
             // Where they are copied, they have to be copied again.
             Some(_) => files::remove(&target)?,
         }
@@ -120,6 +124,11 @@ fn link_all(from: &Path, dir: &Path) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+fn has_length_of(source: &Path, target: &Path) -> bool {
+    let length = |path: &Path| fs::metadata(path).map(|meta| meta.len()).ok();
+    length(source).is_some_and(|wanted| length(target) == Some(wanted))
 }
 
 /// Names and lengths of the logs at this moment.
@@ -162,4 +171,26 @@ fn copy(from: &Path, to: &Path, upto: u64) -> io::Result<()> {
     let mut target = fault::file(Point::Create, to, || File::create(to))?;
     fault::file(Point::FileWrite, to, || io::copy(&mut source, &mut target))?;
     fault::file(Point::FileSync, to, || target.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ops_5_a_file_that_was_copied_before_it_was_complete_is_taken_again() {
+        // On another disk, where there is one: there files are copied.
+        let store = tempfile::tempdir().expect("a scratch directory");
+        let copy = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let copy = copy.expect("a scratch directory");
+        for (name, content) in [("000007.sst", "begun"), ("000007.sst", "begun and ended")] {
+            fs::write(store.path().join(name), content).expect("write");
+            assert!(link_all(store.path(), copy.path()).expect("it is copied"), "all are there");
+            let copied = fs::read_to_string(copy.path().join(name)).expect("read");
+            assert_eq!(copied, content, "as it is at that moment");
+        }
+        fs::remove_file(store.path().join("000007.sst")).expect("rm");
+        assert!(link_all(store.path(), copy.path()).expect("it is copied"), "all are there");
+        assert_eq!(names(copy.path()).expect("names"), [""; 0], "what is gone is let go");
+    }
 }

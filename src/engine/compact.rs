@@ -25,16 +25,13 @@ impl Engine {
         self.step(Point::Flush, || {
             db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
         })?;
-        // Files of large values are rewritten whatever their age, and whatever is still used of them.
-        let with_garbage = |age: &str, share: &str| {
-            let options = [
-                ("blob_garbage_collection_age_cutoff", age),
-                ("blob_garbage_collection_force_threshold", share),
-            ];
-            db.set_options_cf(cf, &options).map_err(|e| failed("cannot compact the store", e))
+        // Files of large values are rewritten whatever their age.
+        let to_age = |age: &str| {
+            db.set_options_cf(cf, &[("blob_garbage_collection_age_cutoff", age)])
+                .map_err(|e| failed("cannot compact the store", e))
         };
         if family == Family::Blob {
-            with_garbage("1.0", "0.0")?;
+            to_age("1.0")?;
         }
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
@@ -48,12 +45,12 @@ impl Engine {
         };
         let compacted = self.slices(family).into_iter().try_for_each(each);
         if family == Family::Blob {
-            with_garbage("0.25", "1.0")?;
+            to_age("0.25")?;
         }
         compacted
     }
 
-    /// All of a family, cut where files begin.
+    /// All of a family, cut between files.
     fn slices(&self, family: Family) -> Vec<Slice> {
         let Db::Write(db) = &self.db else { return Vec::new() };
         let files = db.live_files().unwrap_or_default();
@@ -65,24 +62,29 @@ impl Engine {
         let share = |of: u64| u128::from(elsewhere) * u128::from(of) / u128::from(entries.max(1));
         let sizes = files.into_iter().map(|file| {
             let share = u64::try_from(share(file.num_entries)).unwrap_or(u64::MAX);
-            (file.start_key.unwrap_or_default(), (file.size as u64).saturating_add(share))
+            let (start, end) = (file.start_key, file.end_key);
+            let size = (file.size as u64).saturating_add(share);
+            (start.unwrap_or_default(), end.unwrap_or_default(), size)
         });
         cut(sizes.collect())
     }
 }
 
-/// Slices of files with these first keys and sizes; together they have every key there may be.
-fn cut(mut files: Vec<(Vec<u8>, u64)>) -> Vec<Slice> {
+/// Slices of files with these first and last keys and sizes; together they have every key there is.
+fn cut(mut files: Vec<(Vec<u8>, Vec<u8>, u64)>) -> Vec<Slice> {
     files.sort_unstable();
     let mut out: Vec<Slice> = vec![(None, None, 0)];
-    for (start, size) in files {
+    let mut highest = Vec::new();
+    for (start, end, size) in files {
         let Some(last) = out.last_mut() else { break };
         if last.2 > 0 && last.2.saturating_add(size) > SLICE && last.0.as_ref() != Some(&start) {
-            last.1 = Some(start.clone());
+            // RocksDB takes files that begin at the end of a slice along: it ends before them, if it can.
+            last.1 = Some(if highest < start { highest.clone() } else { start.clone() });
             out.push((Some(start), None, size));
         } else {
             last.2 = last.2.saturating_add(size);
         }
+        highest = highest.max(end);
     }
     out
 }
@@ -96,14 +98,24 @@ mod tests {
     }
 
     #[test]
-    fn slices_have_every_key_and_end_where_files_begin() {
+    fn slices_have_every_key_and_end_where_files_end() {
         assert_eq!(cut(Vec::new()), [(None, None, 0)], "an empty family is one slice");
-        let file = |name: &str, mib: u64| (name.as_bytes().to_vec(), mib << 20);
-        let files = vec![file("d", 60), file("a", 30), file("b", 30), file("b", 30), file("e", 1)];
+        let file = |first: &str, last: &str, mib: u64| {
+            (first.as_bytes().to_vec(), last.as_bytes().to_vec(), mib << 20)
+        };
+        let files = vec![
+            file("d", "dd", 60),
+            file("a", "ab", 30),
+            file("b", "bz", 30),
+            file("b", "c", 30),
+            file("e", "g", 1),
+            file("f", "k", 60),
+        ];
         let slices = [
             (None, key("b"), 60 << 20),
-            (key("b"), key("d"), 30 << 20),
-            (key("d"), None, 61 << 20),
+            (key("b"), key("c"), 30 << 20),
+            (key("d"), key("f"), 61 << 20),
+            (key("f"), None, 60 << 20),
         ];
         assert_eq!(cut(files), slices, "each ends before it is too large");
     }

@@ -29,7 +29,7 @@ pub(crate) struct Salvaged {
     pub(crate) done: Vec<String>,
     /// Sequences of commits that can be read in what was cut off.
     pub(crate) commits: BTreeSet<u64>,
-    /// Whether records of the manifest are gone: then only a verification tells whether what is left
+    /// Whether records of the manifest are gone, or may be: then only a verification tells whether what is left
     /// belongs together.
     pub(crate) has_cut_manifest: bool,
 }
@@ -226,16 +226,13 @@ impl Bench<'_> {
             for &number in found.logs.logs.iter().filter(|&&number| number > fault.number) {
                 self.take(&wal::log_name(number))?;
             }
+            if fault.is_gap {
+                self.look_behind_gap(found)?;
+            }
             self.settle()?;
             cut(&self.store.join(&fault.file), fault.whole)?;
             let (file, lost, at) = (&fault.file, fault.lost, fault.whole);
             self.out.done.push(format!("{lost} bytes of the log are cut off, from {file} at {at}"));
-            if fault.is_gap {
-                // What is missing may be in data files that a manifest which ends too early does not name.
-                for name in self.unnamed(&found.manifest)? {
-                    self.take(&name)?;
-                }
-            }
         }
         match found.lost_writes() {
             0 => {}
@@ -254,6 +251,20 @@ impl Bench<'_> {
             let text = format!("{SYNCED_FILE}, which names what was on disk, is set aside");
             self.out.done.push(text);
         }
+        Ok(())
+    }
+
+    /// What is missing in the log may be in data files that a manifest which ends too early does not name.
+    fn look_behind_gap(&mut self, found: &Inspection) -> Result<()> {
+        if let Some(gone) = self.gone(&found.manifest)? {
+            let text = format!("{} ends too early, and {gone}", found.manifest.name);
+            return Err(Error::new(ErrorKind::Corrupt, text)
+                .with_hint("what files belong to the store cannot be told; restore a backup"));
+        }
+        for name in self.unnamed(&found.manifest)? {
+            self.take(&name)?;
+        }
+        self.out.has_cut_manifest = true;
         Ok(())
     }
 

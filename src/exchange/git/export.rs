@@ -213,13 +213,14 @@ impl<W: Write> Exporter<'_, '_, W> {
 
     /// The mark of a content, which is written first if it is new.
     fn content(&mut self, view: &View, key: &[u8], hash: ValueHash) -> Result<Option<u64>> {
+        // Another key may have the same content, and not be purged.
+        if view.graph().has_purged() && !view.contains(key)? {
+            return Ok(None);
+        }
         if let Some(mark) = self.contents.get(&hash) {
             return Ok(Some(*mark));
         }
         let Some(content) = view.get(key)? else {
-            if view.graph().has_purged() {
-                return Ok(None);
-            }
             let text = format!("{} has no value where its commit set one", show_key(key));
             return Err(Error::new(ErrorKind::Corrupt, text));
         };

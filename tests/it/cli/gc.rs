@@ -124,6 +124,8 @@ a	2
 b	3
 a	2
 c	2
+$ withy -q put d 2 && withy purge d --yes -q && withy export --format git | grep '^M' | cut -d ' ' -f 4 | tr '\n' ' '
+a c a b %
 $ withy purge b --yes -q && withy export --format git | grep -c '^M'
 3
 "#,
