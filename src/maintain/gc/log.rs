@@ -185,7 +185,7 @@ impl Collector<'_> {
             let seq = Seq::new(keys::number_at(stored, 1)?);
             let id = OpId { seq, step: keys::number_at(stored, 9)? };
             // What an earlier run has let go does not come back, though the setting was longer since.
-            if operation.time >= before.as_millis() && gone.is_none_or(|gone| id > gone) {
+            if operation.time > before.as_millis() && gone.is_none_or(|gone| id > gone) {
                 break;
             }
             newest = Some(id);

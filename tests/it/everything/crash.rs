@@ -89,7 +89,8 @@ impl World {
     /// The first one was acknowledged, the next one was under way. A collection is several writes in one
     /// call: tags, operations, and the rest, which changes nothing that is compared here.
     pub(super) fn go_on_from(&mut self, before: &Past, passed: &[Past]) {
-        let collects = self.trace.iter().rev().take(3).any(|line| line.starts_with("collect"));
+        let step = self.trace.iter().rev().find(|line| !line.starts_with("..."));
+        let collects = step.is_some_and(|line| line.starts_with("collect"));
         let passed = &passed[..passed.len().min(if collects { 3 } else { 2 })];
         let differs: Vec<Option<String>> =
             passed.iter().map(|past| self.differs(past, collects)).collect();
