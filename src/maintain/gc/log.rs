@@ -1,7 +1,8 @@
 //! The log and what is derived from it: commits that are gone, their ids, merges and operations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::reach::behind;
 use super::{Collector, Phase};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -9,6 +10,7 @@ use crate::format::commit::read_first;
 use crate::format::keys::Behind;
 use crate::format::refs::{At, IdsRecord, OperationRecord};
 use crate::format::{Family, keys, record};
+use crate::graph::Place;
 use crate::id::{LineId, OpId, Seq};
 
 /// The first part of a commit that is gone.
@@ -151,22 +153,46 @@ impl Collector<'_> {
         Ok(out)
     }
 
-    /// Takes lines that are removed out of what merges say they merged.
+    /// Takes lines that are removed out of what merges say they merged. What these lines came from takes their
+    /// place: it is an ancestor still, and may be where a next merge starts from.
     pub(super) fn merges(&mut self, dead: &BTreeSet<LineId>) -> Result<()> {
         let engine = self.engine();
-        let mut rows = engine.iter_prefix(Family::Refs, &[keys::kind::MERGE]);
+        let all = || engine.iter_prefix(Family::Refs, &[keys::kind::MERGE]);
+        let mut rows = all();
         rows.seek_to_first();
         while let Some((stored, value)) = rows.current()? {
             let line = LineId::new(keys::number_at(stored, 1)?);
-            let mut merged: Vec<At> = record::decode("merge", value)?;
-            let before = merged.len();
-            merged.retain(|at| !dead.contains(&LineId::new(at.line)));
-            if merged.is_empty() || dead.contains(&line) {
-                self.delete(Family::Refs, stored, value.len());
-            } else if merged.len() < before {
-                self.put(Family::Refs, stored, &record::encode(&merged));
+            let merged: Vec<At> = record::decode("merge", value)?;
+            let is_dead = |line: &LineId| dead.contains(line);
+            if !is_dead(&line) && merged.iter().any(|at| is_dead(&LineId::new(at.line))) {
+                let mut left: BTreeMap<LineId, Seq> = BTreeMap::new();
+                for at in merged {
+                    for from in behind(self.graph(), at.into(), |line| !is_dead(&line))? {
+                        let highest = left.entry(from.line).or_insert(from.seq);
+                        *highest = from.seq.max(*highest);
+                    }
+                }
+                // What the line itself was before is behind the merge anyway.
+                left.remove(&line);
+                if left.is_empty() {
+                    self.delete(Family::Refs, stored, value.len());
+                } else {
+                    let left = left.into_iter().map(|(line, seq)| At::from(Place { line, seq }));
+                    self.put(Family::Refs, stored, &record::encode(&left.collect::<Vec<At>>()));
+                }
+                self.flush_if_full(Phase::Merges, &[])?;
             }
-            self.flush_if_full(Phase::Merges, &[])?;
+            rows.next();
+        }
+        self.flush(Phase::Merges, &[])?;
+        // Only now: a run that is stopped before, and goes on, asks them again.
+        let mut rows = all();
+        rows.seek_to_first();
+        while let Some((stored, value)) = rows.current()? {
+            if dead.contains(&LineId::new(keys::number_at(stored, 1)?)) {
+                self.delete(Family::Refs, stored, value.len());
+                self.flush_if_full(Phase::Merges, &[])?;
+            }
             rows.next();
         }
         self.flush(Phase::Merges, &[])

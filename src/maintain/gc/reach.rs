@@ -155,8 +155,8 @@ impl<'g> Reach<'g> {
     }
 
     /// Keeps what was merged from one reachable line into another, though the merge itself is gone, if
-    /// it is the last merge as of a commit that is kept: it is where a next merge may start from.
-    /// Whether anything was added.
+    /// it is the last merge as of a commit that is kept: it is where a next merge may start from. What was
+    /// merged by way of lines that are not reachable any more counts too. Whether anything was added.
     fn add_last_merges(&mut self) -> Result<bool> {
         let lines: Vec<(LineId, Need)> =
             self.needs.iter().map(|(line, need)| (*line, need.clone())).collect();
@@ -169,11 +169,17 @@ impl<'g> Reach<'g> {
             // What was merged last from each line, and not looked at yet.
             let mut last: BTreeMap<LineId, (Seq, Place)> = BTreeMap::new();
             let mut found = Vec::new();
-            self.merges(line, Seq::ROOT, Seq::MAX, |_, seq, from| {
-                let before = last.remove(&from.line);
-                found.extend(before.filter(|(at, _)| stands.range(*at..seq).next().is_some()));
-                if !whole(seq) {
-                    last.insert(from.line, (seq, from));
+            self.merges(line, Seq::ROOT, Seq::MAX, |reach, seq, from| {
+                let is_there = |line: LineId| reach.needs.contains_key(&line);
+                for from in behind(reach.graph, from, is_there)? {
+                    let before = last.remove(&from.line);
+                    found.extend(before.filter(|(at, _)| stands.range(*at..seq).next().is_some()));
+                    if from.line == line || whole(seq) {
+                        continue;
+                    }
+                    // By a way round, less may be merged later than before.
+                    let further = before.filter(|(_, known)| known.seq >= from.seq);
+                    last.insert(from.line, further.unwrap_or((seq, from)));
                 }
                 Ok(())
             })?;
@@ -200,4 +206,39 @@ impl<'g> Reach<'g> {
     fn is_whole(&self, place: Place) -> bool {
         self.graph.gone(place.line).is_none_or(|gone| gone.holds(place.seq))
     }
+}
+
+/// The highest places on lines that are there from which a commit came: itself, if its line is; else what
+/// its line forked from and what was merged into it, and so on.
+pub(super) fn behind(
+    graph: &Graph,
+    place: Place,
+    is_there: impl Fn(LineId) -> bool,
+) -> Result<Vec<Place>> {
+    let mut found: BTreeMap<LineId, Seq> = BTreeMap::new();
+    let mut passed: BTreeMap<LineId, Seq> = BTreeMap::new();
+    let mut waiting = vec![place];
+    while let Some(place) = waiting.pop() {
+        let known = if is_there(place.line) { &mut found } else { &mut passed };
+        let highest = known.entry(place.line).or_insert(Seq::ROOT);
+        let is_passed = *highest >= place.seq && place.seq > Seq::ROOT;
+        *highest = place.seq.max(*highest);
+        if is_passed || is_there(place.line) {
+            continue;
+        }
+        waiting.extend(graph.line(place.line)?.fork);
+        let end = keys::merge(place.line.next(), Seq::ROOT);
+        let mut rows =
+            graph.engine().iter(Family::Refs, &keys::merge(place.line, Seq::ROOT), Some(&end));
+        rows.seek_to_first();
+        while let Some((key, value)) = rows.current()? {
+            if Seq::new(keys::number_at(key, 9)?) > place.seq {
+                break;
+            }
+            let merged: Vec<At> = record::decode("merge", value)?;
+            waiting.extend(merged.into_iter().map(Place::from));
+            rows.next();
+        }
+    }
+    Ok(found.into_iter().map(|(line, seq)| Place { line, seq }).collect())
 }

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use withy::{
-    Batch, CommitOptions, DeleteOptions, DiffOptions, Error, ErrorKind, FeedOptions, GcOptions,
-    GcReport, LogOptions, MergeOptions, Read, Seq, Setting, Store, TagOptions,
+    Batch, CommitOptions, DeleteOptions, DiffOptions, Error, ErrorKind, FastForward, FeedOptions,
+    GcOptions, GcReport, LogOptions, MergeOptions, Read, Seq, Setting, Store, TagOptions,
 };
 
 use crate::support::{
@@ -282,4 +282,49 @@ fn ops_7_what_a_stopped_collection_has_decided_is_gone_everywhere_at_once() {
     }
     must_gc(&store);
     assert_eq!(kind(store.commit("seq:4")), Some(ErrorKind::HistoryGone), "nor later");
+}
+
+/// A branch that was made from `from`, changed, merged into main, and deleted.
+fn pass_through(store: &Store, name: &str, from: &str) {
+    must_branch(store, name, from);
+    must_put(&store.branch(name).expect("it is there"), name, "passed");
+    let options = MergeOptions::default().fast_forward(FastForward::Never);
+    store.merge("main", name, options).expect("it is merged");
+    store.delete_branch(name, DeleteOptions::default()).expect("it goes");
+}
+
+#[test]
+fn ops_7_a_merge_starts_where_it_did_though_what_led_there_is_gone() {
+    for by_way_of in [1, 2] {
+        let store = scratch("count=1");
+        let main = store.main().expect("main");
+        must_put(&main, "key", "1");
+        must_branch(&store, "side", "main");
+        let side = store.branch("side").expect("side");
+        must_put(&side, "key", "2");
+        must_put(&side, "other", "1");
+        let base = store.branch_info("side").expect("side").head;
+        if by_way_of == 1 {
+            pass_through(&store, "feature", "side");
+        } else {
+            must_branch(&store, "first", "side");
+            must_put(&store.branch("first").expect("it is there"), "first", "1");
+            pass_through(&store, "second", "first");
+            store.delete_branch("first", DeleteOptions::default()).expect("it goes");
+        }
+        must_put(&main, "main", "1");
+        must_put(&main, "main", "2");
+        must_put(&side, "key", "1");
+        must_put(&side, "side", "1");
+        assert_eq!(store.merge_base("main", "side").expect("a base"), [base], "before");
+        for _ in 0..2 {
+            must_gc(&store);
+            let now = store.merge_base("main", "side").expect("a base");
+            assert_eq!(now, [base], "by way of {by_way_of}: what side had is in main still");
+        }
+        must_verify(&store);
+        store.merge("main", "side", MergeOptions::default()).expect("it is merged");
+        let key = must_get(&main, "key");
+        assert_eq!(key.as_deref(), Some("1"), "side has changed it since, main has not");
+    }
 }
