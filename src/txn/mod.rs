@@ -59,11 +59,12 @@ use savepoints::Savepoints;
 /// ```
 /// A finished transaction cannot be used:
 /// ```compile_fail
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let store = withy::Store::open(dir.path()).unwrap();
-/// let tx = store.begin("main").unwrap();
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path())?;
+/// let tx = store.begin("main")?;
 /// tx.rollback();
-/// tx.commit(withy::CommitOptions::default()).unwrap();
+/// tx.commit(withy::CommitOptions::default())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Txn<'s> {

@@ -7,6 +7,7 @@ use super::Context;
 use super::found::{Findings, Site};
 use super::lines::Lines;
 use super::report::Check;
+use super::scan::numbered;
 use crate::engine::Frozen;
 use crate::format::refs::{GoneRecord, IndexRecord};
 use crate::format::{Family, keys, record};
@@ -91,32 +92,10 @@ impl Needed {
 
 /// Reads what is said to be gone of each line.
 pub(super) fn load(db: &Frozen<'_>, findings: &Findings) -> BTreeMap<LineId, Arc<Gone>> {
-    let mut out = BTreeMap::new();
-    let upper = [keys::kind::GONE + 1];
-    let mut rows = db.look(Family::Refs, &[keys::kind::GONE], Some(&upper));
-    rows.seek_to_first();
-    loop {
-        let (key, value) = match rows.current() {
-            Ok(Some(row)) => row,
-            Ok(None) => break,
-            Err(e) => {
-                findings.unreadable(Site::of(Family::Refs), &e);
-                break;
-            }
-        };
-        let site = || Site::of(Family::Refs).key(key);
-        match (keys::number_at(key, 1), key.len()) {
-            (Ok(line), 9) => match record::decode::<GoneRecord>("what is gone of a line", value) {
-                Ok(gone) => {
-                    out.insert(LineId::new(line), Arc::new(Gone::new(gone)));
-                }
-                Err(e) => findings.malformed(site().line(LineId::new(line)), e),
-            },
-            _ => findings.malformed(site(), "the key of what is gone of a line"),
-        }
-        rows.next();
-    }
-    out
+    let of_line = |site: Site, line| site.line(LineId::new(line));
+    let kind = (keys::kind::GONE, "what is gone of a line", of_line as fn(Site, u64) -> Site);
+    let gone: Vec<(u64, GoneRecord)> = numbered(db, findings, kind);
+    gone.into_iter().map(|(line, gone)| (LineId::new(line), Arc::new(Gone::new(gone)))).collect()
 }
 
 /// INV-11, INV-64: what is said to be gone is of lines that are there, and in order.

@@ -1,9 +1,10 @@
 //! What was purged: the audit records, and that no value is left of what they say is removed.
 
-use super::found::{Findings, Site};
+use super::found::Findings;
+use super::scan::numbered;
 use crate::engine::Frozen;
+use crate::format::keys;
 use crate::format::refs::PurgeRecord;
-use crate::format::{Family, keys, record};
 use crate::id::Seq;
 
 /// The audit records of purges.
@@ -13,30 +14,8 @@ pub(super) struct Purges(Vec<PurgeRecord>);
 impl Purges {
     /// INV-59: reads the audit records.
     pub(super) fn load(db: &Frozen<'_>, findings: &Findings) -> Self {
-        let mut out = Vec::new();
-        let upper = [keys::kind::PURGE + 1];
-        let mut rows = db.look(Family::Refs, &[keys::kind::PURGE], Some(&upper));
-        rows.seek_to_first();
-        loop {
-            let (key, value) = match rows.current() {
-                Ok(Some(row)) => row,
-                Ok(None) => break,
-                Err(e) => {
-                    findings.unreadable(Site::of(Family::Refs), &e);
-                    break;
-                }
-            };
-            let site = || Site::of(Family::Refs).key(key);
-            match (keys::number_at(key, 1), key.len()) {
-                (Ok(_), 9) => match record::decode::<PurgeRecord>("purge", value) {
-                    Ok(purge) => out.push(purge),
-                    Err(e) => findings.malformed(site(), e),
-                },
-                _ => findings.malformed(site(), "the key of a purge"),
-            }
-            rows.next();
-        }
-        Self(out)
+        let purges = numbered(db, findings, (keys::kind::PURGE, "a purge", |site, _| site));
+        Self(purges.into_iter().map(|(_, purge)| purge).collect())
     }
 
     /// INV-71: whether no value of a key may be there that a commit wrote.

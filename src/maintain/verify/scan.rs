@@ -3,8 +3,8 @@
 
 use super::Context;
 use super::found::{Findings, Site};
-use crate::engine::Rows;
-use crate::format::Family;
+use crate::engine::{Frozen, Rows};
+use crate::format::{Family, keys, record};
 
 /// Rows are counted in groups of this many.
 const GROUP: u64 = 256;
@@ -181,6 +181,38 @@ fn middle(low: &[u8], high: &[u8]) -> Vec<u8> {
         carry = value & 1;
     }
     out
+}
+
+/// The rows of a kind of family `refs` whose keys are the kind and a number; what does not decode is
+/// told with its place.
+pub(super) fn numbered<R: record::Stored>(
+    db: &Frozen<'_>,
+    findings: &Findings,
+    (kind, what, place): (u8, &'static str, fn(Site, u64) -> Site),
+) -> Vec<(u64, R)> {
+    let mut out = Vec::new();
+    let upper = [kind + 1];
+    let mut rows = db.look(Family::Refs, &[kind], Some(&upper));
+    rows.seek_to_first();
+    loop {
+        let (key, value) = match rows.current() {
+            Ok(Some(row)) => row,
+            Ok(None) => return out,
+            Err(e) => {
+                findings.unreadable(Site::of(Family::Refs), &e);
+                return out;
+            }
+        };
+        let site = || Site::of(Family::Refs).key(key);
+        match (keys::number_at(key, 1), key.len()) {
+            (Ok(number), 9) => match record::decode(what, value) {
+                Ok(record) => out.push((number, record)),
+                Err(e) => findings.malformed(place(site(), number), e),
+            },
+            _ => findings.malformed(site(), format!("the key of {what}")),
+        }
+        rows.next();
+    }
 }
 
 #[cfg(test)]

@@ -25,13 +25,14 @@ use crate::txn::Txn;
 /// ```
 /// An outer scope cannot end before an inner one:
 /// ```compile_fail
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let store = withy::Store::open(dir.path()).unwrap();
-/// let mut tx = store.begin("main").unwrap();
+/// # let dir = tempfile::tempdir()?;
+/// # let store = withy::Store::open(dir.path())?;
+/// let mut tx = store.begin("main")?;
 /// let mut outer = tx.scope();
 /// let inner = outer.txn().scope();
 /// outer.keep();
 /// inner.keep();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a scope that is dropped is taken back"]
 pub struct Scope<'t, 's> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use withy::exchange::{LoadOptions, load};
 use withy::{Read, Store};
 
-use super::{open, open_to_read};
+use super::{copy_by_turns, open};
 use crate::support::is_long;
 
 const ROWS: u64 = 50;
@@ -60,13 +60,7 @@ fn ops_5_a_copy_beside_bulk_loads_has_no_commit_without_its_rows() {
         for n in 0..if long { 60 } else { 6 } {
             let acknowledged = loaded.load(Ordering::SeqCst);
             let copy = dir.path().join(format!("copy-{n}"));
-            // Half of them by a reader, as another process would.
-            if n % 2 == 0 {
-                store.checkpoint(&copy, Default::default()).expect("a checkpoint");
-            } else {
-                let reader = open_to_read(&home);
-                reader.checkpoint(&copy, Default::default()).expect("a checkpoint by a reader");
-            }
+            copy_by_turns(n, &store, &copy);
             let opened = open(&copy);
             assert!(opened.latest().get() >= acknowledged, "all that was acknowledged is in it");
             must_be_whole(&opened);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use withy::{CheckpointOptions, ErrorKind, Read, Store};
 
-use super::{Content, grow, open, open_to_read, tree};
+use super::{Content, copy_by_turns, grow, open, open_to_read, tree};
 use crate::support::{must_fail, must_put};
 
 #[test]
@@ -60,14 +60,8 @@ fn ops_5_checkpoints_while_others_write_and_read_hold_what_was_acknowledged() {
         }
         for n in 0..8 {
             let acknowledged = written.load(Ordering::SeqCst);
-            // Half of them by a reader, as another process would.
             let copy = dir.path().join(format!("copy-{n}"));
-            if n % 2 == 0 {
-                store.checkpoint(&copy, Default::default()).expect("a checkpoint");
-            } else {
-                let reader = open_to_read(&home);
-                reader.checkpoint(&copy, Default::default()).expect("a checkpoint by a reader");
-            }
+            copy_by_turns(n, &store, &copy);
             if n == 3 {
                 store.compact().expect("files are replaced");
             }

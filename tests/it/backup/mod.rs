@@ -120,3 +120,12 @@ fn contents(backup: &Path) -> BTreeMap<String, u64> {
     let files = tree(backup).into_iter();
     files.filter_map(|(name, size)| Some((name.strip_prefix("files/")?.to_owned(), size))).collect()
 }
+
+/// A checkpoint: every other one is made by a reader, as another process would.
+fn copy_by_turns(n: usize, store: &Store, target: &Path) {
+    let done = match n.is_multiple_of(2) {
+        true => store.checkpoint(target, Default::default()),
+        false => open_to_read(store.path()).checkpoint(target, Default::default()),
+    };
+    done.expect("a checkpoint");
+}

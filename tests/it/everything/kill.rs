@@ -1,23 +1,17 @@
 //! A process that works through a seed is killed; another one, which has the model, goes on with its store.
 
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::BufRead as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{shape, world};
 use crate::model::world::{OPTIONS, World};
+use crate::support::process::{begin, say};
 use crate::support::{Scratch, TickingClock};
 
 /// Names the directory and the seed of the process that is killed.
 const DIR: &str = "WITHY_TEST_EVERYTHING";
 const SEED: &str = "WITHY_TEST_EVERYTHING_SEED";
-
-/// Says something in one piece: a line is there whole, or is cut off where the process was killed.
-pub(super) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("someone listens");
-}
 
 /// Not a test by itself: the process that is killed.
 #[test]
@@ -40,22 +34,10 @@ fn worker() {
 
 /// Runs a process on a seed and kills it; how many states it had acknowledged.
 fn kill_one(dir: &Path, seed: u64, after: Duration) -> u64 {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["--exact", "everything::kill::worker", "--nocapture", "--test-threads=1"])
-        .env(DIR, dir)
-        .env(SEED, seed.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("a process starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("it was asked for"));
-    let mut line = String::new();
-    while line.trim_end() != "begin" {
-        line.clear();
-        let read = lines.read_line(&mut line).expect("it can be read");
-        assert!(read > 0, "the process has ended before it began");
-    }
+    let (mut child, mut lines) = begin(
+        "everything::kill::worker",
+        &[(DIR, &*dir.to_string_lossy()), (SEED, &seed.to_string())],
+    );
     let reader = std::thread::spawn(move || {
         let (mut marks, mut line) = (0, String::new());
         // A line without its end was cut off.

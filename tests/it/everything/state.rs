@@ -109,7 +109,7 @@ impl World {
             self.more.passed = Some(passed);
         }
         if self.more.tells {
-            super::kill::say(&format!("{}\n", self.more.marks));
+            crate::support::process::say(&format!("{}\n", self.more.marks));
         }
     }
 

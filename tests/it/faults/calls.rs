@@ -15,8 +15,9 @@ use withy::{
 };
 
 use super::content::{Content, must_be_tidy, must_feed};
-use super::kill::{Said, must_have, open, say};
+use super::kill::{Said, must_have, open};
 use super::shim;
+use crate::support::process::say;
 use crate::support::{is_long, must_put};
 
 /// Names the store of the process whose calls fail.

@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use withy::{
@@ -17,6 +16,7 @@ use withy::{
 
 use super::content::{Content, must_be_tidy, must_feed};
 use crate::support::is_long;
+use crate::support::process::{begin, say};
 
 /// Name the store, the durability and the round of the process that is killed.
 const STORE: &str = "WITHY_TEST_FAULTS_KILL";
@@ -29,12 +29,6 @@ pub(super) fn open(path: &Path, durability: &str) -> Store {
     let durability = if durability == "sync" { Durability::Sync } else { Durability::Buffered };
     let options = Store::options().durability(durability).author("tester");
     options.open(path).unwrap_or_else(|e| panic!("the store opens by itself: {e:?}"))
-}
-
-/// Says something in one piece: a line is there whole, or is cut off where the process was killed.
-pub(super) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("someone listens");
 }
 
 /// One writer of the process that is killed.
@@ -232,23 +226,10 @@ impl Said {
 
 /// Runs a process for a while, kills it, and tells what it had acknowledged.
 fn kill_one(path: &Path, durability: &str, round: u32, after: Duration) -> Said {
-    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["--exact", "faults::kill::worker", "--nocapture", "--test-threads=1"])
-        .env(STORE, path)
-        .env(DURABILITY, durability)
-        .env(ROUND, round.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("a process starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("it was asked for"));
-    let mut line = String::new();
-    while line.trim_end() != "begin" {
-        line.clear();
-        let read = lines.read_line(&mut line).expect("it can be read");
-        assert!(read > 0, "the process has ended before it began");
-    }
+    let (mut child, mut lines) = begin(
+        "faults::kill::worker",
+        &[(STORE, &*path.to_string_lossy()), (DURABILITY, durability), (ROUND, &round.to_string())],
+    );
     let reader = std::thread::spawn(move || {
         let mut said = Said::default();
         let mut line = String::new();

@@ -1,6 +1,7 @@
 //! A scratch store, a clock that ticks by itself, and verbs that must succeed.
 #![allow(dead_code, reason = "a helper may wait for its first test")]
 
+pub(crate) mod process;
 pub(crate) mod raw;
 
 use std::sync::Arc;

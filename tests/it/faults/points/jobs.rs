@@ -133,7 +133,7 @@ tag
 ";
 
 /// A row of the table.
-const fn job(
+pub(super) const fn job(
     group: &'static str,
     name: &'static str,
     set_up: fn(&Store),

@@ -103,7 +103,7 @@ const fn job(
     set_up: fn(&Store),
     run: fn(&Store) -> Result<()>,
 ) -> Job {
-    Job { name, group, visits: Visits::OfEachKind(2), ending: Ending::AtOnce, set_up, run }
+    Job { visits: Visits::OfEachKind(2), ..super::jobs::job(group, name, set_up, run) }
 }
 
 pub(super) const UPKEEP: [Job; 8] = [

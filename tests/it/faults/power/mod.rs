@@ -15,8 +15,9 @@ use withy::{BranchOptions, Durability, Seq, Store};
 use self::disk::Disk;
 use self::trace::Op;
 use super::content::{Content, must_be_tidy, must_feed};
-use super::kill::{Said, WRITERS, Writer, must_be_whole, must_have, open, say};
+use super::kill::{Said, WRITERS, Writer, must_be_whole, must_have, open};
 use super::shim;
+use crate::support::process::say;
 use crate::support::{is_long, must_get, must_put};
 
 /// Name the store, the durability and the seed of the process that is traced.
