@@ -79,8 +79,9 @@ impl Gone {
             Some(next) => next >= self.floor(key),
             None => true,
         };
-        let below = self.0.top.is_none_or(|top| from.get() <= top);
-        if above && below {
+        // A line may have come to its end below what was gone of it before: then nothing is between.
+        let is_between = |top| from.get() <= top && self.floor(key).get() <= top;
+        if above && self.0.top.is_none_or(is_between) {
             return true;
         }
         let at = self.0.kept.partition_point(|kept| *kept < from.get());
@@ -445,9 +446,17 @@ mod tests {
     #[test]
     fn a_version_is_needed_if_any_kept_commit_shows_it() {
         let seq = Seq::new;
-        for (floor, kept, top) in
-            [(0, vec![], None), (5, vec![], None), (5, vec![2], None), (9, vec![2, 4], Some(9))]
-        {
+        let cases = [
+            (0, vec![], None),
+            (5, vec![], None),
+            (5, vec![2], None),
+            (9, vec![2, 4], Some(9)),
+            (11, vec![], Some(9)),
+            (11, vec![2, 6], Some(9)),
+            (11, vec![2, 10], Some(9)),
+            (0, vec![10], Some(6)),
+        ];
+        for (floor, kept, top) in cases {
             let gone = line(&[("", floor)], &kept, top);
             for from in 1..12u64 {
                 for next in (from + 1..13).map(Some).chain([None]) {

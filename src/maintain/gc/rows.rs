@@ -5,7 +5,6 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::format::row::{Cell, read_head, read_history};
 use crate::format::{Family, keys};
-use crate::graph::Gone;
 use crate::id::{LineId, Seq};
 
 /// So many deletions are removed at a time.
@@ -87,13 +86,13 @@ impl Collector<'_> {
         Ok(())
     }
 
-    /// Empties rows of family `head` that are above what is needed of their line, and removes deletions
+    /// Empties rows of family `head` that are above all that is needed of their line, and removes deletions
     /// that hide nothing.
     pub(super) fn newest_versions(&mut self, from: &[u8]) -> Result<()> {
         for (line, gone) in self.living_lines() {
             let bare = self.graph().line(line)?.layers.is_empty();
-            let top = gone.record().top;
-            if top.is_none() && !bare {
+            let ends = gone.record().top.is_some();
+            if !ends && !bare {
                 continue;
             }
             let prefix = keys::line_prefix(line);
@@ -108,13 +107,10 @@ impl Collector<'_> {
             while let Some((stored, row)) = rows.current()? {
                 let (seq, cell) = read_head(row)?;
                 let key = keys::head_user_key(stored)?;
-                let above = match top {
-                    Some(top) => self.graph().birth(line, seq)?.get() > top,
-                    None => false,
-                };
-                let hides = bare && matches!(cell, Cell::Deleted) && !above;
-                if above {
-                    self.empty(line, &gone, key)?;
+                let is_needed = !ends || gone.needs(key, self.graph().birth(line, seq)?, None);
+                let hides = bare && matches!(cell, Cell::Deleted) && is_needed;
+                if !is_needed {
+                    self.empty(line, key)?;
                 } else if hides && self.graph().birth(line, seq)? < gone.floor(key) {
                     self.drop_deletion(line, key)?;
                 }
@@ -130,11 +126,7 @@ impl Collector<'_> {
 
     /// Lets the newest version of a key go that is above all that is needed of its line. Older ones stay
     /// in `history`, where readers that have seen this row look for them.
-    fn empty(&mut self, line: LineId, gone: &Gone, key: &[u8]) -> Result<()> {
-        // A commit above the top may be kept: then its versions stay.
-        if gone.record().kept.last().is_some_and(|last| Some(*last) > gone.record().top) {
-            return Ok(());
-        }
+    fn empty(&mut self, line: LineId, key: &[u8]) -> Result<()> {
         let engine = self.engine();
         let head = keys::head(line, key);
         let Some(row) = engine.get(Family::Head, &head)? else { return Ok(()) };

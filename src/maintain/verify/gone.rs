@@ -61,8 +61,9 @@ impl Needed {
             return Vec::new();
         };
         let record = gone.record();
-        let mut points: Vec<Seq> =
-            record.kept.iter().copied().chain(record.top).map(Seq::new).collect();
+        // Nothing is at the end of a line that has come to lie below what was gone before.
+        let top = record.top.filter(|top| gone.lowest().get() <= *top);
+        let mut points: Vec<Seq> = record.kept.iter().copied().chain(top).map(Seq::new).collect();
         points.sort_unstable();
         points.dedup();
         points
