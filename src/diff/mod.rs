@@ -111,8 +111,7 @@ pub(crate) type Net = BTreeMap<Vec<u8>, Sides>;
 /// Rows are read in groups of this many.
 const CHUNK: usize = 128;
 
-/// The keys that differ between two views, with the hashes on both sides. In a store of which something
-/// was purged, equal hashes may be those of a value on one side only, and of the same one on both.
+/// The keys that differ between two views, with the hashes on both sides; none where a value was purged.
 pub(crate) fn net_changes(
     from: &View,
     to: &View,
@@ -125,11 +124,22 @@ pub(crate) fn net_changes(
         Err(e) if e.kind() == ErrorKind::HistoryGone => by_rows(from, to, range)?,
         net => net?,
     };
-    // What was purged and put again has equal hashes, and is not the same.
-    let has_purged = from.graph().has_purged();
-    let differs =
-        |before: &Option<_>, after: &_| before != after || (has_purged && before.is_some());
-    Ok(net.into_iter().filter(|(_, (before, after))| differs(before, after)).collect())
+    if from.graph().has_purged() {
+        // What was purged has a hash in the log still, and the same one if it was put again.
+        return net_of(from, to, &net.into_keys().collect::<Vec<_>>());
+    }
+    Ok(net.into_iter().filter(|(_, (before, after))| before != after).collect())
+}
+
+/// What some sorted keys have in two views, where that differs; none where a value was purged.
+pub(crate) fn net_of(from: &View, to: &View, keys: &[Vec<u8>]) -> Result<Net> {
+    let mut net = Net::new();
+    let (mut old, mut new) = (from.finder(keys.len()), to.finder(keys.len()));
+    for group in keys.chunks(CHUNK) {
+        let sides = old.hashes(group)?.into_iter().zip(new.hashes(group)?);
+        net.extend(group.iter().cloned().zip(sides).filter(|(_, (before, after))| before != after));
+    }
+    Ok(net)
 }
 
 /// The keys that commits between two views changed, with the hashes on both sides.
@@ -238,34 +248,18 @@ fn compare(from: &View, to: &View, difference: &Difference, range: &KeyRange) ->
             )?;
         }
     }
-    let touched: Vec<Vec<u8>> = touched.into_iter().collect();
-    let mut net = Net::new();
-    let (mut old, mut new) = (from.finder(touched.len()), to.finder(touched.len()));
-    for keys in touched.chunks(CHUNK) {
-        let sides = old.hashes(keys)?.into_iter().zip(new.hashes(keys)?);
-        net.extend(keys.iter().cloned().zip(sides));
-    }
-    Ok(net)
+    net_of(from, to, &touched.into_iter().collect::<Vec<_>>())
 }
 
 /// How many keys differ between two views.
 pub(crate) fn counts(from: &View, to: &View, range: &KeyRange) -> Result<DiffCounts> {
     let mut counts = DiffCounts::default();
-    let mut count = |kind| match kind {
-        Some(ChangeKind::Added) => counts.added += 1,
-        Some(ChangeKind::Modified) => counts.modified += 1,
-        Some(ChangeKind::Deleted) => counts.deleted += 1,
-        None => {}
-    };
-    if from.graph().has_purged() {
-        // Hashes do not tell what is absent because it was purged.
-        let options = DiffOptions::default().range(range.clone()).names_only(true);
-        for entry in Diff::new(from.clone(), to.clone(), &options)? {
-            count(Some(entry?.kind));
-        }
-    } else {
-        for (before, after) in net_changes(from, to, range)?.into_values() {
-            count(ChangeKind::of(before.is_some(), after.is_some()));
+    for (before, after) in net_changes(from, to, range)?.into_values() {
+        match ChangeKind::of(before.is_some(), after.is_some()) {
+            Some(ChangeKind::Added) => counts.added += 1,
+            Some(ChangeKind::Modified) => counts.modified += 1,
+            Some(ChangeKind::Deleted) => counts.deleted += 1,
+            None => {}
         }
     }
     Ok(counts)
@@ -323,9 +317,7 @@ impl Diff {
     /// Reads the rows of the next entries, a group at a time.
     fn fill(&mut self) -> Result<()> {
         let group: Vec<_> = self.net.by_ref().take(CHUNK.min(self.left)).collect();
-        // Hashes do not tell what is absent because it was purged.
-        let by_hash = self.names_only && !self.from.graph().has_purged();
-        let (mut old, mut new) = if by_hash {
+        let (mut old, mut new) = if self.names_only {
             (Vec::new(), Vec::new())
         } else {
             let present = |side: fn(&Sides) -> Option<ValueHash>| {
@@ -337,14 +329,12 @@ impl Diff {
         };
         let (mut old, mut new) = (old.drain(..), new.drain(..));
         for (key, (before, after)) in group {
-            let (mut is, same) = ((before.is_some(), after.is_some()), before == after);
+            let mut is = (before.is_some(), after.is_some());
+            // A purge may have come since the keys were looked for.
             let absent = |row: &Option<ScanRow>| row.as_ref().is_some_and(ScanRow::is_purged);
             let mut before = before.and_then(|_| old.next().flatten());
             let mut after = after.and_then(|_| new.next().flatten());
             is = (is.0 && !absent(&before), is.1 && !absent(&after));
-            if same && is.0 == is.1 {
-                continue;
-            }
             if !is.0 || self.names_only {
                 before = None;
             }

@@ -248,5 +248,5 @@ impl<'g> Folder<'g> {
 }
 
 fn value_at(views: &mut Views<'_>, key: &[u8], place: Place) -> Result<Value> {
-    Ok(Value::at(views.view(place)?.known_hash(key)?, place))
+    Ok(Value::at(views.view(place)?.hash(key)?, place))
 }

@@ -2,7 +2,8 @@
 //!
 //! Only keys that the source changed since the merge base can change the target, so they are all that
 //! is looked at: what they were at the base and are at the source comes from the log, what they are at
-//! the target from its rows, or from the log again where that is cheaper.
+//! the target from its rows, or from the log again where that is cheaper. A value that was purged is
+//! absent here, whatever hash it has left in the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::conflict::{Conflict, ConflictSide, SettledBy};
 use super::driver::DriverInput;
 use super::options::Policy;
 use super::planned::{Case, Planned};
-use crate::diff::{Net, Sides as NetSides, net_along, net_changes};
+use crate::diff::{Net, Sides as NetSides, net_along, net_changes, net_of};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Difference, Graph, Place};
 use crate::id::{Seq, ValueHash};
@@ -62,7 +63,12 @@ impl<'g> Planner<'g> {
         self.at = theirs.seq;
         let target = Target { place: ours, own: None };
         if let [base] = difference.bases.as_slice() {
-            let changes = match self.graph.first_parents(*base, theirs)? {
+            // The log has the hashes of purged values, which count as absent.
+            let runs = match self.graph.has_purged() {
+                true => None,
+                false => self.graph.first_parents(*base, theirs)?,
+            };
+            let changes = match runs {
                 Some(runs) => net_along(self.graph, &runs, &KeyRange::all()),
                 None => {
                     let mut touched = BTreeSet::new();
@@ -130,18 +136,8 @@ impl<'g> Planner<'g> {
 
     /// What some keys have at two commits, where that differs.
     fn net(&mut self, keys: BTreeSet<Vec<u8>>, from: Place, to: Place) -> Result<Net> {
-        let keys: Vec<Vec<u8>> = keys.into_iter().collect();
-        let mut net = Net::new();
-        let (from, to) = (self.views.view(from)?.clone(), self.views.view(to)?.clone());
-        let (mut from, mut to) = (from.finder(keys.len()), to.finder(keys.len()));
-        for group in keys.chunks(GROUP) {
-            let before = from.hashes(group)?;
-            let after = to.hashes(group)?;
-            let sides = before.into_iter().zip(after);
-            let changed = group.iter().cloned().zip(sides).filter(|(_, (b, a))| b != a);
-            net.extend(changed);
-        }
-        Ok(net)
+        let from = self.views.view(from)?.clone();
+        net_of(&from, self.views.view(to)?, &keys.into_iter().collect::<Vec<_>>())
     }
 
     /// Plans what one set of changes does to the target: those from `base` to `theirs`.
@@ -214,7 +210,8 @@ impl<'g> Planner<'g> {
     ) -> Result<Option<BTreeMap<Vec<u8>, Option<ValueHash>>>> {
         /// Fewer rows than this are read at once.
         const FEW: usize = 256;
-        if changes.len() < FEW || target.own.is_some() {
+        let by_rows = changes.len() < FEW || self.graph.has_purged();
+        if by_rows || target.own.is_some() {
             return Ok(None);
         }
         let Some(runs) = self.graph.first_parents(base, target.place)? else { return Ok(None) };

@@ -405,7 +405,6 @@ impl Merger<'_> {
                 let (from, to) = (View::new(self.graph, head)?, View::new(self.graph, *to)?);
                 let net = net_changes(&from, &to, &KeyRange::all())?;
                 net.into_iter()
-                    .filter(|(_, (before, after))| before != after)
                     .filter_map(|(key, (before, after))| {
                         let kind = ChangeKind::of(before.is_some(), after.is_some())?;
                         Some(MergeChange { key, kind, before, after })

@@ -9,7 +9,7 @@ use std::sync::{Arc, MutexGuard};
 use super::build::{Details, Meta, New, Ready};
 use super::bulk::{Load, Loaded};
 use super::init::{recover, remove_leftovers};
-use super::land::{GROUP, MergeCommit, StateRows, Values, views_of};
+use super::land::{GROUP, MergeCommit, Replaced, StateRows, Values, counted, is_nothing, views_of};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{CommitOptions, MovePlan, Publisher, Writer};
 use crate::clock::Timestamp;
@@ -297,13 +297,16 @@ impl ImportSession<'_> {
         let edits = std::mem::take(&mut commit.edits);
         let views = views_of(&self.publisher.graph, &edits)?;
         let mut values = Values::new(&views, edits.len());
+        let target = counted(&self.publisher.graph, commit.target)?;
+        let mut counted = Replaced::new(target.as_ref(), edits.len());
         for group in edits.chunks(GROUP) {
-            for (edit, row) in group.iter().zip(values.read(group)?) {
-                if super::land::is_nothing(edit, row.as_ref()) {
+            let rows = values.read(group)?.into_iter().zip(counted.read(group)?);
+            for (edit, (row, before)) in group.iter().zip(rows) {
+                if is_nothing(edit, row.as_ref()) {
                     continue;
                 }
                 let new = New::row(row.as_ref(), edit.after.hash());
-                load.edit(&edit.key, new, edit.before)?;
+                load.edit(&edit.key, new, before)?;
             }
         }
         let loaded = load

@@ -172,6 +172,31 @@ impl<'v> Values<'v> {
     }
 }
 
+/// Reads the hashes that a commit counts of the keys that it changes, in the order of the keys. Purged
+/// values have them too, which plans take for absent.
+pub(super) struct Replaced<'v>(Option<Finder<'v>>);
+
+impl<'v> Replaced<'v> {
+    /// The view is the commit that the plan was made against, if anything was ever purged.
+    pub(super) fn new(target: Option<&'v View>, total: usize) -> Self {
+        Self(target.map(|view| view.finder(total)))
+    }
+
+    /// What the next group of keys had, each.
+    pub(super) fn read(&mut self, group: &[PlannedEdit]) -> Result<Vec<Option<ValueHash>>> {
+        let Some(finder) = &mut self.0 else {
+            return Ok(group.iter().map(|edit| edit.before).collect());
+        };
+        let keys: Vec<&[u8]> = group.iter().map(|edit| edit.key.as_slice()).collect();
+        finder.cells(&keys, |cell| cell.hash())
+    }
+}
+
+/// The commit that changes are made against, if that has to be read to count what they replace.
+pub(super) fn counted(graph: &Arc<Graph>, target: Place) -> Result<Option<View>> {
+    graph.has_purged().then(|| View::new(graph, target)).transpose()
+}
+
 /// Whether an edit would only bring back a value that was purged.
 pub(super) fn is_nothing(edit: &PlannedEdit, row: Option<&ScanRow>) -> bool {
     edit.before.is_none() && row.is_some_and(ScanRow::is_purged)
@@ -347,6 +372,8 @@ impl Publisher {
         let views = views_of(&self.graph, &commit.edits)?;
         let mut values = Values::new(&views, commit.edits.len());
         let mut own = Finder::new(self.engine(), &own, commit.edits.len());
+        let target = counted(&self.graph, head.place)?;
+        let mut counted = Replaced::new(target.as_ref(), commit.edits.len());
         for group in commit.edits.chunks(GROUP) {
             let keys: Vec<&[u8]> = group.iter().map(|edit| edit.key.as_slice()).collect();
             // What is replaced has to be known only where it is moved to history: on this very line.
@@ -355,13 +382,14 @@ impl Publisher {
                 false => Vec::new(),
             }
             .into_iter();
-            for (edit, row) in group.iter().zip(values.read(group)?) {
+            let rows = values.read(group)?.into_iter().zip(counted.read(group)?);
+            for (edit, (row, before)) in group.iter().zip(rows) {
                 let old = replaced.next().flatten();
                 if is_nothing(edit, row.as_ref()) {
                     continue;
                 }
                 let new = New::row(row.as_ref(), edit.after.hash());
-                build.replace(&mut set, &edit.key, new, old.as_ref(), edit.before)?;
+                build.replace(&mut set, &edit.key, new, old.as_ref(), before)?;
             }
             if set.size() > MANY_BYTES {
                 return Ok(None);

@@ -18,7 +18,8 @@ impl Store {
     /// few can be guessed from its hash; values that a view, scan or transaction that is open holds in
     /// memory; what was copied elsewhere before: checkpoints, backups, exports, followers, messages of
     /// the outbox and journals of sagas. Undo of the deletion brings the keys of branches back as
-    /// absent. What a merge, revert or cherry-pick would bring back of a purged value stays absent.
+    /// absent. Merges, reverts and cherry-picks take what was purged for absent, on the sides and at the
+    /// base: nothing of it comes back, and what is put again is a change, be it the very same value.
     ///
     /// Commits go on meanwhile; what they put into the range stays. From the first write on the purge
     /// comes to its end: if it is stopped, or the process is killed, then at the next purge or open. Until

@@ -335,7 +335,7 @@ impl Store {
             // What is equal now is not written, so it must not change before the commit either.
             tx.demand_unmoved();
             for (key, (_, after)) in net_changes(&tx.base()?, &wanted, range)? {
-                // There may be a hash and no value: what was purged does not come back.
+                // There may be a hash and no value by now: what is purged does not come back.
                 let value = if after.is_some() { wanted.get(&key)? } else { None };
                 match value {
                     Some(value) => tx.put(key, value)?,

@@ -126,12 +126,12 @@ impl<'e> Finder<'e> {
         Ok(out)
     }
 
-    /// The hashes of the values of some sorted keys, as for [`find`](Self::find).
+    /// The hashes of the values of some sorted keys, none of purged values, as for [`find`](Self::find).
     pub(crate) fn hashes<K: AsRef<[u8]>>(
         &mut self,
         wanted: &[K],
     ) -> Result<Vec<Option<ValueHash>>> {
-        self.cells(wanted, |cell| cell.hash())
+        self.cells(wanted, |cell| cell.hash().filter(|_| cell.is_present()))
     }
 
     /// What `take` makes of the cells of some sorted keys, as for [`find`](Self::find).

@@ -278,15 +278,6 @@ impl View {
         }
     }
 
-    /// The same, of purged values too.
-    pub(crate) fn known_hash(&self, key: &[u8]) -> Result<Option<ValueHash>> {
-        self.missing.check(key)?;
-        match find(self.engine(), &self.layers, key)? {
-            Some(found) => Ok(found.read()?.1.hash()),
-            None => Ok(None),
-        }
-    }
-
     pub(crate) fn graph(&self) -> &Arc<Graph> {
         &self.graph
     }
