@@ -113,6 +113,16 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Makes a file shorter, and puts that on disk.
+pub(crate) fn cut(path: &Path, len: u64) -> Result<()> {
+    let cut = || -> io::Result<()> {
+        let file = fs::OpenOptions::new().write(true).open(path)?;
+        fault::file(Point::FileWrite, path, || file.set_len(len))?;
+        fault::file(Point::FileSync, path, || file.sync_all())
+    };
+    cut().map_err(|e| refused("cannot cut", path, e))
+}
+
 /// The name under which a file or directory is written until it is complete.
 pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

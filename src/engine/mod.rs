@@ -6,6 +6,7 @@
 mod bulk;
 mod checkpoint;
 mod compact;
+mod directory;
 pub(crate) mod fault;
 pub(crate) mod files;
 mod logfile;

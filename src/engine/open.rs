@@ -59,6 +59,7 @@ pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogR
         true => recovery::inspect(path)?.judge(path)?,
         false => LogReport::default(),
     };
+    report.cut_gaps(path)?;
     let db =
         OptimisticTransactionDB::open_cf_descriptors(&options.database(), path, options.families())
             .map_err(refused)?;
@@ -78,7 +79,10 @@ pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogRe
     let mut tries = 0;
     loop {
         let before = version(path);
-        let look = || recovery::inspect(path)?.judge(path);
+        let look = || {
+            let report = recovery::inspect(path)?.judge(path)?;
+            report.must_have_no_gap().map(|()| report)
+        };
         let open = || {
             let (database, families) = (options.database(), options.families());
             DB::open_cf_descriptors_read_only(&database, path, families, false).map_err(refused)

@@ -10,7 +10,7 @@ use super::logfile::{LogFile, Step};
 use super::manifest::{Manifest, damaged};
 use super::options::EngineOptions;
 use super::recovery::{self, Inspection};
-use super::{Point, fault, wal};
+use super::{Point, directory, fault, wal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 use crate::format::synced::SYNCED_FILE;
@@ -158,56 +158,23 @@ impl Bench<'_> {
             return Ok(());
         }
         let (name, at) = (&manifest.name, manifest.fault.map_or(manifest.len, |bad| bad.at));
-        if let Some(gone) = self.gone(&manifest)? {
+        if let Some(gone) = directory::gone(self.store, &manifest)? {
             let text = format!("{name} is damaged at byte {at}, and {gone}");
             return Err(Error::new(ErrorKind::Corrupt, text)
                 .with_hint("what files belong to the store cannot be told; restore a backup"));
         }
         self.keep(name)?;
         // RocksDB removes data files that its manifest does not name.
-        for file in self.unnamed(&manifest)? {
+        for file in directory::unnamed(self.store, &manifest)? {
             self.take(&file)?;
             self.out.done.push(format!("{file} came after the damage in {name} and is set aside"));
         }
         self.settle()?;
-        cut(&self.store.join(name), manifest.whole)?;
+        files::cut(&self.store.join(name), manifest.whole)?;
         let lost = manifest.len - manifest.whole;
         self.out.done.push(format!("{lost} bytes of {name} are cut off"));
         self.out.has_cut_manifest = true;
         Ok(())
-    }
-
-    /// Something that was there, or in use, where the manifest breaks off, and is not there any more.
-    fn gone(&self, manifest: &Manifest) -> Result<Option<String>> {
-        if let Some(family) = manifest.missing_family() {
-            return Ok(Some(format!("what it says of family {family} is gone")));
-        }
-        let files = manifest.tables.keys().map(|n| recovery::table_name(*n));
-        let mut files = files.chain(manifest.needed_blobs().map(recovery::blob_name));
-        if let Some(file) = files.find(|file| !self.store.join(file).exists()) {
-            return Ok(Some(format!("{file}, which was in use before, is gone")));
-        }
-        // Logs are let go from the oldest on. Before the first flush the manifest says from which number on
-        // they are needed, not which one it is.
-        let (oldest, first) = (manifest.oldest_log(), manifest.first_log());
-        let found = wal::logs_from(self.store, oldest)?.into_iter().next();
-        let expected = if first.is_some_and(|first| oldest < first) { first } else { Some(oldest) };
-        if found.is_some() && (found == Some(oldest) || found == expected) {
-            return Ok(None);
-        }
-        let log = wal::log_name(expected.unwrap_or(oldest));
-        Ok(Some(format!("{log}, which was needed then, is gone")))
-    }
-
-    /// Data files that the manifest does not name.
-    fn unnamed(&self, manifest: &Manifest) -> Result<Vec<String>> {
-        let mut names = files::names(self.store)?;
-        names.retain(|name| match name.rsplit_once('.') {
-            Some((n, "sst")) => n.parse().is_ok_and(|n| !manifest.tables.contains_key(&n)),
-            Some((n, "blob")) => n.parse().is_ok_and(|n| !manifest.blobs.contains_key(&n)),
-            _ => false,
-        });
-        Ok(names)
     }
 
     /// Cuts the log before its damage; later logs are set aside whole.
@@ -230,7 +197,7 @@ impl Bench<'_> {
                 self.look_behind_gap(found)?;
             }
             self.settle()?;
-            cut(&self.store.join(&fault.file), fault.whole)?;
+            files::cut(&self.store.join(&fault.file), fault.whole)?;
             let (file, lost, at) = (&fault.file, fault.lost, fault.whole);
             self.out.done.push(format!("{lost} bytes of the log are cut off, from {file} at {at}"));
         }
@@ -256,12 +223,12 @@ impl Bench<'_> {
 
     /// What is missing in the log may be in data files that a manifest which ends too early does not name.
     fn look_behind_gap(&mut self, found: &Inspection) -> Result<()> {
-        if let Some(gone) = self.gone(&found.manifest)? {
+        if let Some(gone) = directory::gone(self.store, &found.manifest)? {
             let text = format!("{} ends too early, and {gone}", found.manifest.name);
             return Err(Error::new(ErrorKind::Corrupt, text)
                 .with_hint("what files belong to the store cannot be told; restore a backup"));
         }
-        for name in self.unnamed(&found.manifest)? {
+        for name in directory::unnamed(self.store, &found.manifest)? {
             self.take(&name)?;
         }
         self.out.has_cut_manifest = true;
@@ -339,13 +306,6 @@ impl Bench<'_> {
     fn make_dir(&self) -> Result<()> {
         files::make_dir(&self.dir).map_err(|e| io(&self.dir, e))
     }
-}
-
-fn cut(path: &Path, len: u64) -> Result<()> {
-    let file = fs::OpenOptions::new().write(true).open(path).map_err(|e| io(path, e))?;
-    fault::file(Point::FileWrite, path, || file.set_len(len))
-        .and_then(|()| fault::file(Point::FileSync, path, || file.sync_all()))
-        .map_err(|e| io(path, e))
 }
 
 /// Changes one bit, in place: a stop leaves the byte as it was or as it should be.

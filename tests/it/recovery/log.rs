@@ -9,7 +9,7 @@ use crate::support::{is_long, must_fail, must_put, rows};
 
 /// A store of ten commits, none of them synced since it was made, as the end of its process leaves it;
 /// and where each commit starts in the log, the end last.
-fn ten_commits(dir: &Path) -> (PathBuf, Vec<u64>) {
+pub(super) fn ten_commits(dir: &Path) -> (PathBuf, Vec<u64>) {
     let (live, left) = (dir.join("live"), dir.join("left"));
     drop(open_buffered(&live));
     let store = open_buffered(&live);
@@ -25,7 +25,7 @@ fn ten_commits(dir: &Path) -> (PathBuf, Vec<u64>) {
 }
 
 /// The first `count` commits are there, whole, and writing goes on.
-fn must_hold(path: &Path, count: usize, why: &str) {
+pub(super) fn must_hold(path: &Path, count: usize, why: &str) {
     let store = open_buffered(path);
     let main = store.main().expect("main");
     assert_eq!(store.latest().get(), count as u64, "{why}: the newest commit");

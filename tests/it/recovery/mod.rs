@@ -5,6 +5,7 @@
 
 mod files;
 mod flips;
+mod gap;
 mod log;
 mod manifest;
 mod many;
