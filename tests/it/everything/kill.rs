@@ -1,6 +1,7 @@
 //! A process that works through a seed is killed; another one, which has the model, goes on with its store.
 
 use std::io::BufRead as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ fn kill_one(dir: &Path, seed: u64, after: Duration) -> u64 {
 }
 
 /// The world of a seed after a kill somewhere in its steps: with the store of the process that was killed.
-pub(super) fn killed(seed: u64) -> World {
+/// If it does not come to that, `trace` has the steps.
+pub(super) fn killed(seed: u64, trace: &mut Vec<String>) -> World {
     let dir = tempfile::tempdir().expect("a scratch directory can be made");
     let mut world = world(seed);
     let after = Duration::from_micros(world.dice.u64(500..250_000));
@@ -64,13 +66,19 @@ pub(super) fn killed(seed: u64) -> World {
     let mut before = world.save();
     let mut passed = vec![before.clone()];
     let mut steps = 0;
-    while world.more.marks <= acked && steps < world.shape.steps {
-        before = world.save();
-        world.more.passed = Some(vec![before.clone()]);
-        world.step();
-        world.check_refs();
-        passed = world.more.passed.take().expect("it was begun");
-        steps += 1;
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        while world.more.marks <= acked && steps < world.shape.steps {
+            before = world.save();
+            world.more.passed = Some(vec![before.clone()]);
+            world.step();
+            world.check_refs();
+            passed = world.more.passed.take().expect("it was begun");
+            steps += 1;
+        }
+    }));
+    if let Err(cause) = done {
+        *trace = std::mem::take(&mut world.trace);
+        std::panic::resume_unwind(cause);
     }
     world.note(format!("killed after {acked} acknowledged states, in step {steps}"));
     let at = passed.iter().rposition(|past| past.more.marks <= acked).expect("the first one");

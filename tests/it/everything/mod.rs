@@ -34,7 +34,7 @@ fn world(seed: u64) -> World {
 
 /// One seed; how often each kind of step was done.
 fn run(seed: u64, trace: &mut Vec<String>) -> Counts {
-    let mut world = if seed % 5 == 3 { kill::killed(seed) } else { world(seed) };
+    let mut world = if seed % 5 == 3 { kill::killed(seed, trace) } else { world(seed) };
     let done = catch_unwind(AssertUnwindSafe(|| {
         for step in 0..world.shape.steps {
             if world.dice.u8(0..12) == 0 {

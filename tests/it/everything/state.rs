@@ -119,10 +119,11 @@ impl World {
         let mut met: Vec<usize> = after.tags.values().copied().collect();
         for (name, &seq) in &after.branches {
             let old = before.branches.get(name).copied();
-            let follows = |old: usize| self.nodes[seq].parents.first() == Some(&old);
+            let node = &self.nodes[seq];
+            let follows = |old: usize| node.parents.first() == Some(&old) && node.branch == *name;
             if old.is_none_or(|old| old != seq && !follows(old)) {
                 met.extend(old.into_iter().chain([seq]));
-                met.extend(self.nodes[seq].parents.first());
+                met.extend(node.parents.first());
             }
         }
         self.more.met.extend(met);
