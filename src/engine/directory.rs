@@ -14,7 +14,7 @@ pub(super) fn gone(store: &Path, manifest: &Manifest) -> Result<Option<String>> 
         return Ok(Some(format!("what it says of family {family} is gone")));
     }
     let files = manifest.tables.keys().map(|n| table_name(*n));
-    let mut files = files.chain(manifest.needed_blobs().map(blob_name));
+    let mut files = files.chain(manifest.needed_blobs().map(|(n, _)| blob_name(n)));
     if let Some(file) = files.find(|file| !store.join(file).exists()) {
         return Ok(Some(format!("{file}, which was in use before, is gone")));
     }

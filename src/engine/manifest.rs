@@ -26,9 +26,12 @@ pub(crate) struct BlobFile {
     /// How many it holds, and how many of those nobody needs.
     values: u64,
     unused: u64,
+    pub(crate) size: u64,
     pub(crate) checksum: Option<u32>,
 }
 
+/// What a file of large values has around them: 30 bytes in front and 32 behind.
+const BLOB_FRAME: u64 = 62;
 /// What RocksDB calls the checksum of a file.
 const CHECKSUM: &[u8] = b"FileChecksumCrc32c";
 
@@ -136,9 +139,9 @@ impl Manifest {
     }
 
     /// The files of large values that are needed.
-    pub(crate) fn needed_blobs(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn needed_blobs(&self) -> impl Iterator<Item = (u64, &BlobFile)> + '_ {
         let needed = self.blobs.iter().filter(|(_, blob)| blob.unused < blob.values);
-        needed.map(|(number, _)| *number)
+        needed.map(|(number, blob)| (*number, blob))
     }
 
     /// Takes one edit in; `None` if it breaks the format.
@@ -162,12 +165,12 @@ impl Manifest {
                 201 => name = Some(String::from_utf8(input.bytes()?.to_vec()).ok()?),
                 202 => is_drop = true,
                 400 => {
-                    let (number, all) = (input.number()?, input.number()?);
-                    input.number()?;
+                    let (number, values) = (input.number()?, input.number()?);
+                    let size = input.number()?.saturating_add(BLOB_FRAME);
                     let (method, value) = (input.bytes()?, input.bytes()?);
                     input.custom_fields()?;
                     let checksum = checksum(value, method);
-                    self.blobs.insert(number, BlobFile { values: all, unused: 0, checksum });
+                    self.blobs.insert(number, BlobFile { values, unused: 0, size, checksum });
                 }
                 401 => {
                     let (number, unused) = (input.number()?, input.number()?);

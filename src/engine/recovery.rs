@@ -174,10 +174,18 @@ impl Inspection {
 
     /// Every file that the manifest names is there, and as long as it should be.
     fn judge_files(&self, store: &Path) -> Vec<Fault> {
-        let tables = self.manifest.tables.iter().filter_map(|(number, table)| {
+        let tables = self.manifest.tables.iter().map(|(number, table)| {
             let name = table_name(*number);
             let family = self.manifest.family(table.family);
-            let (of, size) = (format!("the data file {name} of family {family}"), table.size);
+            let of = format!("the data file {name} of family {family}");
+            (name, of, table.size)
+        });
+        let blobs = self.manifest.needed_blobs().map(|(number, blob)| {
+            let name = blob_name(number);
+            let of = format!("the file of large values {name}");
+            (name, of, blob.size)
+        });
+        let faults = tables.chain(blobs).filter_map(|(name, of, size)| {
             match std::fs::metadata(store.join(&name)) {
                 Ok(data) if data.len() == size => None,
                 Ok(data) => {
@@ -187,13 +195,7 @@ impl Inspection {
                 Err(e) => Some(Fault::new(name, missing(&of, &e))),
             }
         });
-        let blobs = self.manifest.needed_blobs().filter_map(|number| {
-            let name = blob_name(number);
-            let of = format!("the file of large values {name}");
-            let found = std::fs::metadata(store.join(&name));
-            found.err().map(|e| Fault::new(name, missing(&of, &e)))
-        });
-        tables.chain(blobs).collect()
+        faults.collect()
     }
 
     fn judge_log(&self, store: &Path) -> std::result::Result<Option<Cut>, Fault> {

@@ -31,10 +31,9 @@ impl Manifest {
             let keys = Some(&table.keys);
             table.checksum.map(|checksum| WholeFile { name, family, keys, checksum })
         });
-        let blobs = self.needed_blobs().filter_map(|number| {
+        let blobs = self.needed_blobs().filter_map(|(number, blob)| {
             let (name, family) = (blob_name(number), Family::Blob.name());
-            let checksum = self.blobs.get(&number)?.checksum?;
-            Some(WholeFile { name, family, keys: None, checksum })
+            blob.checksum.map(|checksum| WholeFile { name, family, keys: None, checksum })
         });
         tables.chain(blobs).collect()
     }

@@ -58,12 +58,18 @@ fn ops_8_a_data_file_of_another_length_is_named() {
     let dir = scratch();
     let path = dir.path().join("store");
     store_with_all(&path);
-    let file = newest(&path, ".sst");
-    let len = size(&file);
-    super::cut(&file, len - 1);
-    let (file, short) = (name(&file), len - 1);
-    must_refuse(&path, &format!("has {short} bytes instead of {len}"));
-    must_refuse(&path, &file);
+    for suffix in [".sst", ".blob"] {
+        let file = newest(&path, suffix);
+        let bytes = fs::read(&file).expect("read");
+        for len in [bytes.len() - 1, bytes.len() + 1, 0] {
+            super::cut(&file, len as u64);
+            let file = name(&file);
+            must_refuse(&path, &format!("has {len} bytes instead of {}", bytes.len()));
+            must_refuse(&path, &file);
+        }
+        fs::write(&file, bytes).expect("write");
+    }
+    drop(Store::open(&path).expect("with all of its files it opens"));
 }
 
 #[test]
