@@ -6,7 +6,8 @@
 //! operation would have come to. In one seed of five a process that works through the seed is killed at
 //! a random moment (SIGKILL), and its store is what the model goes on with.
 //!
-//! `WITHY_SEEDS=1000` runs so many seeds, half of them in each test; `WITHY_SEED=n` runs one again.
+//! `WITHY_SEEDS=1000` runs so many seeds, half of them in each test; `WITHY_SEED=n` runs one again, and
+//! tells all of its steps if it fails.
 
 mod crash;
 mod kept;
@@ -83,7 +84,8 @@ fn run_half(first: usize) -> Counts {
         let done = catch_unwind(AssertUnwindSafe(|| run(seed, &mut trace)));
         let done = done.unwrap_or_else(|cause| {
             let what = crash::words(&*cause);
-            let steps = trace[trace.len().saturating_sub(30)..].join("\n  ");
+            let told = if seeds().count() == 1 { trace.len() } else { 30 };
+            let steps = trace[trace.len().saturating_sub(told)..].join("\n  ");
             panic!("{what}\nWITHY_SEED={seed} runs it again; the last steps were\n  {steps}");
         });
         for (kind, count) in done {

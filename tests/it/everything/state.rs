@@ -26,6 +26,8 @@ pub(crate) struct More {
     pub(crate) purges: usize,
     /// What is acknowledged, and whether somebody has the lease.
     pub(super) cursors: BTreeMap<String, (usize, bool)>,
+    /// After which position all was there when the lease of a cursor was taken.
+    pub(super) leased: BTreeMap<String, usize>,
     pub(super) policy: Policy,
     /// Entries of the operation log.
     pub(super) ops: usize,
