@@ -1,4 +1,5 @@
-//! A directory against its manifest: what is gone of it, and what is there that it does not name.
+//! A directory against a manifest that ends too early: what is gone of it, and what is there that the
+//! manifest does not name.
 
 use std::path::Path;
 

@@ -57,6 +57,10 @@ pub(crate) struct Manifest {
     pub(crate) tables: BTreeMap<u64, Table>,
     pub(crate) blobs: BTreeMap<u64, BlobFile>,
     pub(crate) last_sequence: u64,
+    /// Logs that were ended and put on disk, with how long they were then at least.
+    pub(crate) ended_logs: BTreeMap<u64, u64>,
+    /// Logs below this one need not be there.
+    ended_from: u64,
     kept_log: u64,
 }
 
@@ -179,6 +183,11 @@ impl Manifest {
                     let blob = self.blobs.entry(number).or_default();
                     blob.unused = blob.unused.saturating_add(unused);
                 }
+                8199 => self.end_log(Input(input.bytes()?))?,
+                8200 => {
+                    self.ended_from = self.ended_from.max(Input(input.bytes()?).number()?);
+                    self.ended_logs = self.ended_logs.split_off(&self.ended_from);
+                }
                 // What may be passed over says how long it is.
                 tag if tag & (1 << 13) != 0 => _ = input.bytes()?,
                 _ => return None,
@@ -200,6 +209,23 @@ impl Manifest {
         }
         known.1 = known.1.max(log.unwrap_or(0));
         Some(())
+    }
+
+    /// A log that was ended, or put on disk further than before.
+    fn end_log(&mut self, mut input: Input<'_>) -> Option<()> {
+        let number = input.number()?;
+        loop {
+            match input.number()? {
+                1 => return Some(()),
+                2 => {
+                    let size = input.number()?;
+                    if number >= self.ended_from {
+                        self.ended_logs.insert(number, size);
+                    }
+                }
+                _ => return None,
+            }
+        }
     }
 
     fn table(&mut self, input: &mut Input<'_>) -> Option<(u64, Table)> {
@@ -284,13 +310,32 @@ mod tests {
         for _ in 0..20_000 {
             let len = random.usize(0..60);
             let mut edit: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(len).collect();
-            let tags = [1, 2, 4, 5, 6, 10, 103];
-            if let Some(first) = edit.first_mut() {
-                *first = tags[random.usize(..tags.len())];
-            }
+            let tags: [&[u8]; 9] =
+                [&[1], &[2], &[4], &[5], &[6], &[10], &[103], &[0x87, 0x40], &[0x88, 0x40]];
+            let tag = tags[random.usize(..tags.len())];
+            edit.splice(..tag.len().min(edit.len()), tag.iter().copied());
             // It may be taken or refused; what counts is that it ends.
             let _ = Manifest::default().apply(&edit);
         }
+    }
+
+    #[test]
+    fn an_edit_says_which_logs_were_ended() {
+        let mut manifest = Manifest::default();
+        // Logs 4 and 5, the second one not on disk; log 4 again, and longer; then log 6.
+        let edits: [&[u8]; 4] = [
+            &[0x87, 0x40, 4, 4, 2, 100, 1],
+            &[0x87, 0x40, 2, 5, 1],
+            &[0x87, 0x40, 5, 4, 2, 0xC8, 0x01, 1],
+            &[0x87, 0x40, 4, 6, 2, 7, 1],
+        ];
+        edits.iter().for_each(|edit| manifest.apply(edit).expect("the edit is right"));
+        assert_eq!(manifest.ended_logs, BTreeMap::from([(4, 200), (6, 7)]), "with their lengths");
+        manifest.apply(&[0x88, 0x40, 1, 6]).expect("the edit is right");
+        assert_eq!(manifest.ended_logs, BTreeMap::from([(6, 7)]), "older ones are gone");
+        manifest.apply(edits[0]).expect("the edit is right");
+        assert_eq!(manifest.ended_logs.len(), 1, "and do not come back");
+        assert!(manifest.apply(&[0x87, 0x40, 3, 4, 9, 1]).is_none(), "an unknown field");
     }
 
     #[test]

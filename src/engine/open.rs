@@ -56,10 +56,16 @@ fn refused(cause: rocksdb::Error) -> Error {
 pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogReport)> {
     let is_there = path.join("CURRENT").exists();
     let report = match is_there {
-        true => recovery::inspect(path)?.judge(path)?,
+        true => {
+            let mut found = recovery::inspect(path)?;
+            if options.is_for_salvage() {
+                // It has cut logs that were longer.
+                found.manifest.ended_logs.clear();
+            }
+            found.judge(path)?
+        }
         false => LogReport::default(),
     };
-    report.cut_gaps(path)?;
     let db =
         OptimisticTransactionDB::open_cf_descriptors(&options.database(), path, options.families())
             .map_err(refused)?;
@@ -79,10 +85,7 @@ pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogRe
     let mut tries = 0;
     loop {
         let before = version(path);
-        let look = || {
-            let report = recovery::inspect(path)?.judge(path)?;
-            report.must_have_no_gap().map(|()| report)
-        };
+        let look = || recovery::inspect(path)?.judge(path);
         let open = || {
             let (database, families) = (options.database(), options.families());
             DB::open_cf_descriptors_read_only(&database, path, families, false).map_err(refused)

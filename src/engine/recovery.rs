@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use super::files::{self, FileKind, MARKER};
+use super::files::{FileKind, MARKER};
 use super::logfile::Bad;
 use super::manifest::{Manifest, damaged};
-use super::wal::{self, LogFault, LogScan};
-use super::{directory, watermark};
+use super::wal::{self, LogScan};
+use super::watermark;
 use crate::error::Result;
 use crate::format::synced::Synced;
 
@@ -28,8 +28,6 @@ pub(crate) struct Cut {
     pub(crate) at: u64,
     pub(crate) bytes: u64,
     pub(crate) why: &'static str,
-    /// Later logs that go with it, where RocksDB would not stop by itself.
-    gap: Option<Vec<u64>>,
 }
 
 /// Damage: what is wrong, and where.
@@ -69,30 +67,6 @@ pub(crate) struct LogReport {
     pub(crate) sequence: u64,
 }
 
-impl LogReport {
-    /// Does the cuts that RocksDB would not make: it reads on where a log begins with a whole record,
-    /// whatever is missing before it. A stop in between leaves the same to be done.
-    pub(super) fn cut_gaps(&self, store: &Path) -> Result<()> {
-        for cut in &self.cuts {
-            let Some(later) = &cut.gap else { continue };
-            for &number in later.iter().rev() {
-                files::remove(&store.join(wal::log_name(number)))?;
-            }
-            files::sync_dir(store)?;
-            files::cut(&store.join(&cut.file), cut.at)?;
-        }
-        Ok(())
-    }
-
-    /// Refuses what only a writer can cut.
-    pub(super) fn must_have_no_gap(&self) -> Result<()> {
-        let Some(cut) = self.cuts.iter().find(|cut| cut.gap.is_some()) else { return Ok(()) };
-        let text = format!("the log before {} lost its end when the power went", cut.file);
-        Err(damaged(text)
-            .with_hint("open the store for writing once, which cuts what came after it"))
-    }
-}
-
 /// Reads manifest and logs, and looks whether all files are there.
 pub(crate) fn inspect(store: &Path) -> Result<Inspection> {
     // Before the logs: beside a writer it only grows.
@@ -129,7 +103,8 @@ impl Inspection {
         }
         faults.extend(self.judge_families(store));
         faults.extend(self.judge_files(store));
-        match self.judge_log(store) {
+        faults.extend(self.judge_ended_logs(store));
+        match self.judge_log() {
             Ok(cut) => cuts.extend(cut),
             Err(fault) => faults.push(fault),
         }
@@ -159,7 +134,6 @@ impl Inspection {
             at: manifest.whole,
             bytes: manifest.len - manifest.whole,
             why: bad.why,
-            gap: None,
         }))
     }
 
@@ -198,7 +172,26 @@ impl Inspection {
         faults.collect()
     }
 
-    fn judge_log(&self, store: &Path) -> std::result::Result<Option<Cut>, Fault> {
+    /// Every log that was ended and put on disk is there, and as long as it was then. RocksDB asks the same, but
+    /// only once it has been given the files.
+    fn judge_ended_logs(&self, store: &Path) -> Vec<Fault> {
+        let ended = self.manifest.ended_logs.iter().filter_map(|(number, size)| {
+            let name = wal::log_name(*number);
+            let of = format!("the log {name}");
+            match std::fs::metadata(store.join(&name)) {
+                Ok(data) if data.len() >= *size => None,
+                Ok(data) => {
+                    let len = data.len();
+                    let what = format!("{of} has {len} bytes, of which {size} were on disk");
+                    Some(Fault::new(name, what))
+                }
+                Err(e) => Some(Fault::new(name, missing(&of, &e))),
+            }
+        });
+        ended.collect()
+    }
+
+    fn judge_log(&self) -> std::result::Result<Option<Cut>, Fault> {
         let newest = self.manifest.newest_named_log();
         let has_newest = self.logs.logs.last().is_some_and(|&last| last >= newest);
         if !has_newest && newest > 0 && self.is_same_run() {
@@ -211,29 +204,16 @@ impl Inspection {
         };
         let is_acknowledged = self.has_all_synced().is_err();
         let is_tail = fault.bad.is_torn && fault.valid_behind.is_none();
-        let is_explained = !fault.is_gap || self.is_only_in_logs(store, fault);
-        if is_acknowledged || !is_explained || (!is_tail && self.is_same_run()) {
+        // RocksDB would read on behind a gap.
+        if is_acknowledged || fault.is_gap || (!is_tail && self.is_same_run()) {
             return Err(Fault::in_record(&fault.file, fault.bad));
         }
-        let later = self.logs.logs.iter().copied().filter(|&number| number > fault.number);
         Ok(Some(Cut {
             file: fault.file.clone(),
             at: fault.whole,
             bytes: fault.lost,
             why: fault.bad.why,
-            gap: fault.is_gap.then(|| later.collect()),
         }))
-    }
-
-    /// Whether a gap is where one log has lost its end and the next one has not. It could also be that a
-    /// manifest has lost its end, and with it the name of the data file that has what is missing here.
-    /// But all logs before are put on disk before such a file is made, and none is there.
-    fn is_only_in_logs(&self, store: &Path, fault: &LogFault) -> bool {
-        let is_all_there = || directory::gone(store, &self.manifest).is_ok_and(|it| it.is_none());
-        let is_all_named =
-            || directory::unnamed(store, &self.manifest).is_ok_and(|it| it.is_empty());
-        let is_first = self.logs.logs.first() == Some(&fault.number);
-        !is_first && fault.whole == 0 && is_all_there() && is_all_named()
     }
 
     /// How many writes are missing of those that are known to have been on disk: rows, not commits.

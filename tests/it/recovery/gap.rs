@@ -1,14 +1,13 @@
-//! OPS-1: the power goes while more than one log is not on disk, and leaves less of the older one.
+//! OPS-2: of several logs one has lost its end, and a later one goes on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use withy::testing::fault::{Action, Moment, Plan, inject};
-use withy::{Durability, ErrorKind, Store};
+use withy::{CheckupOptions, ErrorKind, Store};
 
 use super::log::{must_hold, ten_commits};
-use super::{copy, cut, name, newest, scratch, start_again};
-use crate::support::must_fail;
+use super::{copy, cut, name, newest, open_buffered, scratch, size, start_again};
+use crate::support::{must_fail, must_put, rows};
 
 /// The first commit of each log, and how many there are.
 const FIRST: [usize; 4] = [0, 3, 7, 10];
@@ -52,12 +51,27 @@ impl Made {
     }
 }
 
-fn open(path: &Path) -> withy::Result<Store> {
-    Store::options().durability(Durability::Buffered).author("tester").open(path)
+/// Neither way to open it changes anything, and a salvage leaves all before the gap and keeps what is after it.
+#[track_caller]
+fn must_be_salvaged(path: &Path, (log, commits): (&str, usize), why: &str) {
+    for read_only in [true, false] {
+        let refused =
+            must_fail(Store::options().read_only(read_only).open(path), ErrorKind::Corrupt);
+        assert!(refused.to_string().contains(log), "{why}: {log} is named: {refused}");
+    }
+    let checkup = Store::checkup(path, CheckupOptions::default()).expect("a checkup");
+    let named: Vec<_> = checkup.damage.iter().filter_map(|damage| damage.file.as_deref()).collect();
+    assert_eq!(named, [log], "{why}: and by a checkup");
+    let before = fs::read(path.join(log)).ok();
+    let report = Store::salvage(path).expect("a salvage");
+    assert_eq!(report.damage, [], "{why}: all is right");
+    let kept = fs::read(path.join(&report.dir).join(log)).ok();
+    assert!(kept == before, "{why}: what is cut off is kept");
+    must_hold(path, commits, why);
 }
 
 #[test]
-fn ops_1_a_log_that_lost_its_end_with_the_power_ends_the_store_there() {
+fn ops_2_a_log_that_goes_on_where_the_one_before_has_lost_its_end_is_cut_by_a_salvage() {
     let made = Made::new();
     let whole = made.dir.path().join("whole");
     copy(&made.path, &whole);
@@ -66,74 +80,73 @@ fn ops_1_a_log_that_lost_its_end_with_the_power_ends_the_store_there() {
     for log in [0, 1] {
         for commit in FIRST[log]..FIRST[log + 1] {
             let path = made.without(log, commit);
-            let refused =
-                must_fail(Store::options().read_only(true).open(&path), ErrorKind::Corrupt);
-            let next = &made.logs[log + 1];
-            assert!(
-                refused.to_string().contains(next.as_str()),
-                "a reader cuts nothing: {refused}"
-            );
-            let store = open(&path).expect("it opens");
-            let torn = &store.recovery().torn;
-            let told: Vec<(&str, u64)> = torn.iter().map(|t| (t.file.as_str(), t.at)).collect();
-            assert_eq!(told, [(next.as_str(), 0)], "the report says what was cut");
-            drop(store);
-            must_hold(&path, commit, &format!("log {log} without commit {commit}"));
+            let why = format!("log {log} without commit {commit}");
+            must_be_salvaged(&path, (&made.logs[log + 1], commit), &why);
         }
     }
 }
 
-#[test]
-fn ops_2_a_gap_in_the_log_that_no_power_cut_explains_is_refused() {
-    let made = Made::new();
-    // The machine has not been started again since.
-    let same = made.dir.path().join("same");
-    copy(&made.path, &same);
-    cut(&same.join(&made.logs[0]), made.starts[2]);
-    must_fail(open(&same), ErrorKind::Corrupt);
-    // The first log is not there at all.
-    let missing = made.without(0, 2);
-    fs::remove_file(missing.join(&made.logs[0])).expect("rm");
-    must_fail(open(&missing), ErrorKind::Corrupt);
-    // What is missing may be in a data file that the manifest has forgotten.
-    let unnamed = made.without(1, 5);
-    fs::write(unnamed.join("000999.sst"), b"rows").expect("write");
-    must_fail(open(&unnamed), ErrorKind::Corrupt);
-    fs::remove_file(unnamed.join("000999.sst")).expect("rm");
-    must_hold(&unnamed, 5, "a refused open changes nothing");
+/// A store whose first log was ended and put on disk when a data file was written, while other families
+/// need it still; what its ten commits made of `key-0` to `key-9` is all in that log.
+fn with_ended_log(dir: &Path) -> (PathBuf, PathBuf, Vec<u64>) {
+    let (live, left) = (dir.join("live"), dir.join("left"));
+    drop(open_buffered(&live));
+    let store = open_buffered(&live);
+    let main = store.main().expect("main");
+    let log = newest(&live, ".log");
+    let mut starts = vec![size(&log)];
+    for n in 0..10 {
+        must_put(&main, &format!("key-{n}"), "value");
+        starts.push(size(&log));
+    }
+    let other = store.create_branch("other", "main", Default::default()).expect("a branch");
+    let mut random = fastrand::Rng::with_seed(3);
+    // Large values, until their family is written to a file and a new log begins.
+    while newest(&live, ".log") == log || !has_data(&live) {
+        let value: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(4 << 20).collect();
+        other.put("large", value).expect("a put");
+    }
+    copy(&live, &left);
+    let log = left.join(name(&log));
+    (left, log, starts)
+}
+
+/// Whether a file of large values is there, so that the logs before it were put on disk.
+fn has_data(store: &Path) -> bool {
+    let mut names =
+        fs::read_dir(store).expect("the directory").map(|e| e.expect("an entry").path());
+    names.any(|path| path.extension().is_some_and(|suffix| suffix == "blob") && size(&path) > 0)
 }
 
 #[test]
-fn ops_2_a_gap_in_what_was_synced_is_refused() {
-    let made = Made::new();
-    let synced = made.dir.path().join("synced");
-    copy(&made.path, &synced);
-    let store = open(&synced).expect("it opens");
-    store.sync().expect("a sync");
-    drop(store);
-    fs::copy(synced.join("withy.synced"), made.path.join("withy.synced")).expect("copy");
-    let refused = must_fail(open(&made.without(1, 5)), ErrorKind::Corrupt);
-    assert!(refused.to_string().contains(&made.logs[2]), "it was on disk: {refused}");
-}
-
-#[test]
-fn ops_1_a_cut_at_a_gap_that_is_stopped_goes_on_with_the_next_open() {
-    let made = Made::new();
-    let mut stops = 0;
-    for moment in [Moment::Before, Moment::After] {
-        for number in 1.. {
-            let path = made.without(0, 2);
-            let injected = inject(&path, Plan::new(Action::FailOn, moment, number));
-            let opened = open(&path);
-            let done = opened.is_ok();
-            drop((opened, injected));
-            must_hold(&path, 2, &format!("stopped {moment:?} step {number}"));
-            fs::remove_dir_all(&path).expect("rm");
-            if done {
-                break;
+fn ops_2_a_log_that_was_ended_is_as_long_as_it_was_then() {
+    let dir = scratch();
+    let (left, log, starts) = with_ended_log(dir.path());
+    let file = name(&log);
+    for boot in [false, true] {
+        for len in [starts[7], starts[7] + 5, 0] {
+            let why = format!("cut to {len}, another run of the machine: {boot}");
+            let path = dir.path().join("short");
+            copy(&left, &path);
+            if boot {
+                start_again(&path);
             }
-            stops += 1;
+            cut(&path.join(&file), len);
+            let refused = must_fail(Store::open(&path), ErrorKind::Corrupt);
+            assert!(refused.to_string().contains(&file), "{why}: {refused}");
+            let before = fs::read(newest(&path, ".log")).expect("read");
+            must_fail(Store::options().read_only(true).open(&path), ErrorKind::Corrupt);
+            let report = Store::salvage(&path).expect("a salvage");
+            let commits = if len == 0 { 0 } else { 7 };
+            let aside = path.join(&report.dir).join(name(&newest(&left, ".log")));
+            assert!(fs::read(aside).expect("it is kept") == before, "{why}: later logs are kept");
+            let store = open_buffered(&path);
+            let keys: Vec<String> =
+                rows(&store.main().expect("main")).into_iter().map(|(key, _)| key).collect();
+            let expected: Vec<String> = (0..commits).map(|n| format!("key-{n}")).collect();
+            assert_eq!(keys, expected, "{why}: what is before the cut is there");
+            drop(store);
+            fs::remove_dir_all(&path).expect("rm");
         }
     }
-    assert!(stops > 8, "removal and cut are among the steps: {stops}");
 }
