@@ -124,11 +124,22 @@ pub(crate) fn net_changes(
         Err(e) if e.kind() == ErrorKind::HistoryGone => by_rows(from, to, range)?,
         net => net?,
     };
-    if from.graph().has_purged() {
-        // What was purged has a hash in the log still, and the same one if it was put again.
-        return net_of(from, to, &net.into_keys().collect::<Vec<_>>());
+    let mut net = as_read(from, to, net)?;
+    net.retain(|_, (before, after)| before != after);
+    Ok(net)
+}
+
+/// Changes that come from the log, as reads see them: what was purged has a hash in the log still, and the
+/// same one if it was put again.
+pub(crate) fn as_read(from: &View, to: &View, mut net: Net) -> Result<Net> {
+    let purged = from.graph().purged();
+    if purged.is_empty() {
+        return Ok(net);
     }
-    Ok(net.into_iter().filter(|(_, (before, after))| before != after).collect())
+    let doubtful: Vec<Vec<u8>> = net.keys().filter(|key| purged.covers(key)).cloned().collect();
+    net.retain(|key, _| !purged.covers(key));
+    net.extend(net_of(from, to, &doubtful)?);
+    Ok(net)
 }
 
 /// What some sorted keys have in two views, where that differs; none where a value was purged.

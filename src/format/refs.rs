@@ -1,6 +1,10 @@
 //! Records of families `refs` and `meta`.
 
+use std::ops::Bound;
+
 use bincode::{Decode, Encode};
+
+use crate::kv::KeyRange;
 
 /// A commit, by the line it is on and its sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -175,6 +179,18 @@ pub(crate) struct PurgeRecord {
     pub(crate) values: u64,
     /// Whether all of it is done.
     pub(crate) done: bool,
+}
+
+impl PurgeRecord {
+    /// The keys whose values are removed.
+    pub(crate) fn range(&self) -> KeyRange {
+        let hi = self.end.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let lo = match self.start.is_empty() {
+            true => Bound::Unbounded,
+            false => Bound::Included(self.start.clone()),
+        };
+        KeyRange::new(lo, hi)
+    }
 }
 
 /// Names of the rows of family `meta`.

@@ -148,8 +148,6 @@ pub(super) struct Kept {
     readers: Mutex<Readers>,
     /// How often it was planned what to let go.
     plans: AtomicU64,
-    /// Whether any value was purged.
-    purged: AtomicBool,
 }
 
 /// What open views, scans and transactions need.
@@ -199,9 +197,7 @@ impl Kept {
         }
         let any = AtomicBool::new(!lines.is_empty());
         let (lines, readers) = (RwLock::new(lines), Mutex::default());
-        let is_purged = engine.last_with_prefix(Family::Refs, &[keys::kind::PURGE])?.is_some();
-        let purged = AtomicBool::new(is_purged);
-        Ok(Self { lines, any, readers, plans: AtomicU64::new(0), purged })
+        Ok(Self { lines, any, readers, plans: AtomicU64::new(0) })
     }
 }
 
@@ -212,16 +208,6 @@ impl Graph {
             return None;
         }
         self.kept.lines.read().unwrap_or_else(PoisonError::into_inner).get(&line).cloned()
-    }
-
-    /// Whether any value of the store was purged.
-    pub(crate) fn has_purged(&self) -> bool {
-        self.kept.purged.load(Ordering::Acquire)
-    }
-
-    /// Says that from now on values are purged.
-    pub(crate) fn note_purged(&self) {
-        self.kept.purged.store(true, Ordering::Release);
     }
 
     /// Lines of which something is gone.

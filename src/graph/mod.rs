@@ -7,6 +7,7 @@ mod commit;
 mod gone;
 mod index;
 mod log;
+mod purges;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub(crate) use gone::{Gone, Keep, Missing, Reader, Readers, gone_before};
 pub(crate) use index::Tail;
 pub use log::Log;
 pub(crate) use log::LogFilter;
+
 pub(crate) use walk::{Difference, Run};
 
 use crate::engine::Engine;
@@ -84,6 +86,7 @@ pub(crate) struct Graph {
     tail: RwLock<Tail>,
     plain: RwLock<PlainLines>,
     kept: gone::Kept,
+    purges: purges::Purges,
 }
 
 /// Lines that are known to have no merge on them: most have none, and walks ask all the time.
@@ -107,8 +110,8 @@ impl Graph {
     pub(crate) fn open(engine: Arc<Engine>) -> Result<Self> {
         let tail = RwLock::new(Tail::load(&engine)?);
         let (lines, heads) = (Cache::default(), Cache::default());
-        let kept = gone::Kept::load(&engine)?;
-        Ok(Self { engine, lines, heads, tail, plain: RwLock::default(), kept })
+        let (kept, purges) = (gone::Kept::load(&engine)?, purges::Purges::load(&engine)?);
+        Ok(Self { engine, lines, heads, tail, plain: RwLock::default(), kept, purges })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {

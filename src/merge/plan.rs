@@ -13,7 +13,7 @@ use super::conflict::{Conflict, ConflictSide, SettledBy};
 use super::driver::DriverInput;
 use super::options::Policy;
 use super::planned::{Case, Planned};
-use crate::diff::{Net, Sides as NetSides, net_along, net_changes, net_of};
+use crate::diff::{Net, Sides as NetSides, as_read, net_along, net_changes, net_of};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Difference, Graph, Place};
 use crate::id::{Seq, ValueHash};
@@ -63,13 +63,11 @@ impl<'g> Planner<'g> {
         self.at = theirs.seq;
         let target = Target { place: ours, own: None };
         if let [base] = difference.bases.as_slice() {
-            // The log has the hashes of purged values, which count as absent.
-            let runs = match self.graph.has_purged() {
-                true => None,
-                false => self.graph.first_parents(*base, theirs)?,
-            };
-            let changes = match runs {
-                Some(runs) => net_along(self.graph, &runs, &KeyRange::all()),
+            let changes = match self.graph.first_parents(*base, theirs)? {
+                Some(runs) => net_along(self.graph, &runs, &KeyRange::all()).and_then(|net| {
+                    let from = self.views.view(*base)?.clone();
+                    as_read(&from, self.views.view(theirs)?, net)
+                }),
                 None => {
                     let mut touched = BTreeSet::new();
                     self.touched(&difference.only_second, &mut touched)
@@ -210,7 +208,8 @@ impl<'g> Planner<'g> {
     ) -> Result<Option<BTreeMap<Vec<u8>, Option<ValueHash>>>> {
         /// Fewer rows than this are read at once.
         const FEW: usize = 256;
-        let by_rows = changes.len() < FEW || self.graph.has_purged();
+        let purged = self.graph.purged();
+        let by_rows = changes.len() < FEW || changes.keys().any(|key| purged.covers(key));
         if by_rows || target.own.is_some() {
             return Ok(None);
         }

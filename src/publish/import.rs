@@ -297,7 +297,7 @@ impl ImportSession<'_> {
         let edits = std::mem::take(&mut commit.edits);
         let views = views_of(&self.publisher.graph, &edits)?;
         let mut values = Values::new(&views, edits.len());
-        let target = counted(&self.publisher.graph, commit.target)?;
+        let target = counted(&self.publisher.graph, commit.target, &edits)?;
         let mut counted = Replaced::new(target.as_ref(), edits.len());
         for group in edits.chunks(GROUP) {
             let rows = values.read(group)?.into_iter().zip(counted.read(group)?);

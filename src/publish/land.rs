@@ -65,6 +65,18 @@ pub(crate) enum Landing {
     Sequence(Place, Vec<MergeCommit>, StateRows),
 }
 
+impl Landing {
+    /// All changes that it would write.
+    fn edits(&self) -> impl Iterator<Item = &PlannedEdit> {
+        let (one, many) = match self {
+            Self::Stop(_) | Self::Move(..) => (None, &[][..]),
+            Self::Commit(commit, _) => (Some(&**commit), &[][..]),
+            Self::Sequence(_, commits, _) => (None, commits.as_slice()),
+        };
+        one.into_iter().chain(many).flat_map(|commit| &commit.edits)
+    }
+}
+
 /// Where plans are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Planning {
@@ -177,7 +189,7 @@ impl<'v> Values<'v> {
 pub(super) struct Replaced<'v>(Option<Finder<'v>>);
 
 impl<'v> Replaced<'v> {
-    /// The view is the commit that the plan was made against, if anything was ever purged.
+    /// The view is the commit that the plan was made against, if any of the keys was ever purged.
     pub(super) fn new(target: Option<&'v View>, total: usize) -> Self {
         Self(target.map(|view| view.finder(total)))
     }
@@ -193,8 +205,14 @@ impl<'v> Replaced<'v> {
 }
 
 /// The commit that changes are made against, if that has to be read to count what they replace.
-pub(super) fn counted(graph: &Arc<Graph>, target: Place) -> Result<Option<View>> {
-    graph.has_purged().then(|| View::new(graph, target)).transpose()
+pub(super) fn counted(
+    graph: &Arc<Graph>,
+    target: Place,
+    edits: &[PlannedEdit],
+) -> Result<Option<View>> {
+    let purged = graph.purged();
+    let is_doubtful = edits.iter().any(|edit| purged.covers(&edit.key));
+    is_doubtful.then(|| View::new(graph, target)).transpose()
 }
 
 /// Whether an edit would only bring back a value that was purged.
@@ -259,14 +277,14 @@ impl Publisher {
     ) -> Result<(T, Landed)> {
         let free = if planning == Planning::Locked { 0 } else { FREE_PLANS };
         for _ in 0..free {
-            let head = self.branch_head(branch)?;
+            let (turn, head) = (self.graph.purge_turn(), self.branch_head(branch)?);
             let plan = make(head)?;
             if matches!(&plan.landing, Landing::Stop(rows) if rows.is_empty()) {
                 // Nothing is to be written, so it is right as of the moment it was made.
                 return Ok((plan.told, Landed { commits: Vec::new(), head: head.seq }));
             }
             let writer = self.lock()?;
-            if self.branch_head(branch)? == head {
+            if self.branch_head(branch)? == head && self.graph.purge_turn() == turn {
                 return self.land_locked(writer, branch, (head, plan));
             }
         }
@@ -294,6 +312,8 @@ impl Publisher {
     ) -> Result<(T, Landed)> {
         let Plan { landing, what, author, durability, gates, told } = plan;
         let _passed = gates.pass()?;
+        let changed = landing.edits().map(|edit| edit.key.as_slice());
+        self.graph.must_not_be_purged(changed)?;
         let stopped = |seq| Landed { commits: Vec::new(), head: seq };
         let landed = match landing {
             Landing::Stop(rows) => {
@@ -372,7 +392,7 @@ impl Publisher {
         let views = views_of(&self.graph, &commit.edits)?;
         let mut values = Values::new(&views, commit.edits.len());
         let mut own = Finder::new(self.engine(), &own, commit.edits.len());
-        let target = counted(&self.graph, head.place)?;
+        let target = counted(&self.graph, head.place, &commit.edits)?;
         let mut counted = Replaced::new(target.as_ref(), commit.edits.len());
         for group in commit.edits.chunks(GROUP) {
             let keys: Vec<&[u8]> = group.iter().map(|edit| edit.key.as_slice()).collect();

@@ -7,7 +7,7 @@ use crate::id::ValueHash;
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedEdit {
     pub(crate) key: Vec<u8>,
-    /// Hash of the value it replaces, at the commit that the plan was made against.
+    /// Hash of the value it replaces, at the commit that the plan was made against; none if that was purged.
     pub(crate) before: Option<ValueHash>,
     pub(crate) after: After,
 }

@@ -19,7 +19,8 @@ impl Store {
     /// memory; what was copied elsewhere before: checkpoints, backups, exports, followers, messages of
     /// the outbox and journals of sagas. Undo of the deletion brings the keys of branches back as
     /// absent. Merges, reverts and cherry-picks take what was purged for absent, on the sides and at the
-    /// base: nothing of it comes back, and what is put again is a change, be it the very same value.
+    /// base: nothing of it comes back, and what is put again is a change, be it the very same value. While it
+    /// goes on, those that would change a key of the range are refused, and so is a [`restore`](Self::restore).
     ///
     /// Commits go on meanwhile; what they put into the range stays. From the first write on the purge
     /// comes to its end: if it is stopped, or the process is killed, then at the next purge or open. Until
@@ -30,7 +31,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Busy`](crate::ErrorKind::Busy), naming it, if an open merge or a prepared transaction holds a key
-    /// of the range: nothing has changed then. [`Interrupted`](crate::ErrorKind::Interrupted) if the caller
+    /// of the range, or a `salvage-TIME` directory is in the store, whose files a purge does not reach: nothing
+    /// has changed then. [`Interrupted`](crate::ErrorKind::Interrupted) if the caller
     /// stops it; [`ReadOnly`](crate::ErrorKind::ReadOnly); [`Io`](crate::ErrorKind::Io),
     /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Halted`](crate::ErrorKind::Halted): the purge may have
     /// begun, see [`purges`](Self::purges).

@@ -330,7 +330,7 @@ impl Read for View {
     fn count(&self, range: &KeyRange) -> Result<u64> {
         self.missing.check_range(range)?;
         // Commits count purged values, reads do not.
-        if range.is_all() && !self.graph.has_purged() {
+        if range.is_all() && self.graph.purged().is_empty() {
             Ok(self.len())
         } else {
             self.scanner(range, Direction::Forward).count()

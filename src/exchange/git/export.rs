@@ -214,7 +214,7 @@ impl<W: Write> Exporter<'_, '_, W> {
     /// The mark of a content, which is written first if it is new.
     fn content(&mut self, view: &View, key: &[u8], hash: ValueHash) -> Result<Option<u64>> {
         // Another key may have the same content, and not be purged.
-        if view.graph().has_purged() && !view.contains(key)? {
+        if view.graph().purged().covers(key) && !view.contains(key)? {
             return Ok(None);
         }
         if let Some(mark) = self.contents.get(&hash) {

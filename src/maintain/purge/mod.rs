@@ -9,11 +9,13 @@
 mod report;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use report::{PurgeOptions, PurgeReport};
 
 use super::gc::blobs::{note_commits, note_under_way};
+use crate::engine::files::names;
 use crate::engine::{Engine, WriteSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::prepared::{is_write, written_key};
@@ -40,11 +42,24 @@ pub(crate) fn purge(
     mut options: PurgeOptions<'_>,
 ) -> Result<PurgeReport> {
     let _alone = publisher.collecting();
+    must_not_be_set_aside(publisher.graph().engine().path())?;
     // What an earlier one has left comes first.
     finish_left(publisher, &mut options.meter)?;
     options.meter.stage("delete", None, None)?;
     let number = begin(publisher, range, &options)?;
     finish(publisher, number, &mut options.meter)
+}
+
+/// Refuses while there are files that a salvage has set aside: they have all that was in them, and nobody
+/// but the user knows whether they are needed.
+fn must_not_be_set_aside(store: &Path) -> Result<()> {
+    let names = names(store)?.into_iter();
+    let Some(dir) = names.into_iter().find(|name| name.starts_with("salvage-")) else {
+        return Ok(());
+    };
+    let text = format!("files of before a salvage are in {dir} of the store");
+    Err(Error::new(ErrorKind::Busy, text)
+        .with_hint("remove that directory first, or move it out of the store: a purge does not change what is in it"))
 }
 
 /// Finishes the purge that was under way when the store was last closed.
@@ -103,7 +118,7 @@ fn begin(publisher: &Arc<Publisher>, range: &KeyRange, options: &PurgeOptions<'_
                 return Err(Error::new(ErrorKind::Conflict, "a commit came first"));
             }
             check_free(engine, range)?;
-            publisher.graph().note_purged();
+            publisher.graph().begin_purge(range.clone());
             let purge = PurgeRecord {
                 start: range.start(),
                 end: range.end(),
@@ -123,7 +138,11 @@ fn begin(publisher: &Arc<Publisher>, range: &KeyRange, options: &PurgeOptions<'_
         });
         let attached = vec![attached];
         let request = Request { parts, options: commit, attached, ..Request::default() };
-        match publisher.commit(request) {
+        let done = publisher.commit(request);
+        if done.is_err() {
+            publisher.graph().end_purge();
+        }
+        match done {
             Err(e) if e.kind() == ErrorKind::Conflict && !is_last_try => tries += 1,
             Err(e) => return Err(e),
             Ok(_) => return Ok(number),
@@ -204,6 +223,8 @@ fn finish(publisher: &Arc<Publisher>, number: u64, meter: &mut Meter<'_>) -> Res
     })?;
     let record: PurgeRecord = record::decode("purge", &row)?;
     drop(row);
+    // Again, if it was stopped before. If it is stopped now, it stays under way.
+    graph.begin_purge(record.range());
     let mut run = Run { publisher, graph, engine, meter, number, record, examined: 0 };
     {
         // Read layers are not made of rows that are about to change.
@@ -228,6 +249,7 @@ fn finish(publisher: &Arc<Publisher>, number: u64, meter: &mut Meter<'_>) -> Res
         (Family::Meta, meta::PURGE.to_vec(), None),
     ];
     publisher.update_state_as(Some(Durability::Sync), || Ok((rows, ())))?;
+    graph.end_purge();
     Ok(PurgeReport::new(number, run.record))
 }
 

@@ -1,7 +1,5 @@
 //! How a purge is asked for, and what is kept of it.
 
-use std::ops::Bound;
-
 use crate::clock::Timestamp;
 use crate::format::refs::PurgeRecord;
 use crate::id::Seq;
@@ -85,14 +83,9 @@ pub struct PurgeReport {
 
 impl PurgeReport {
     pub(super) fn new(number: u64, stored: PurgeRecord) -> Self {
-        let hi = stored.end.map_or(Bound::Unbounded, Bound::Excluded);
-        let lo = match stored.start.is_empty() {
-            true => Bound::Unbounded,
-            false => Bound::Included(stored.start),
-        };
         Self {
             number,
-            range: KeyRange::new(lo, hi),
+            range: stored.range(),
             upto: Seq::new(stored.upto),
             time: Timestamp::from_millis(stored.time),
             author: stored.author,

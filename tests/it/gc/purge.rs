@@ -379,6 +379,60 @@ fn ops_7_a_purge_that_is_stopped_goes_on_with_the_next() {
 }
 
 #[test]
+fn ops_7_a_merge_of_what_is_being_purged_waits_for_its_end() {
+    for stop_at in 1..12 {
+        let store = Scratch::new();
+        fill(&store);
+        let side = must_branch(&store, "side", "v1");
+        must_put(&side, "secret/again", "side");
+        must_put(&side, "open/side", "side");
+        let mut calls = 0;
+        let options = PurgeOptions::default().progress(|_| {
+            calls += 1;
+            if calls > stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if store.purge(&range(), options).is_ok() {
+            assert!(stop_at > 4, "it was stopped at many places");
+            return;
+        }
+        let before = rows(&store.main().expect("main"));
+        // The tag has some values still: they come back neither by a merge nor by a restore.
+        let theirs = || MergeOptions::default().strategy(Strategy::Theirs);
+        must_put(&side, "secret/new", "after the purge");
+        let begun = !store.purges().expect("records").is_empty();
+        if begun {
+            let merged = store.merge("main", "side", theirs());
+            must_fail(merged, ErrorKind::Busy);
+            let back = store.restore("main", "v1", &range(), CommitOptions::default());
+            // Once all of them are gone there is nothing to restore, and so nothing to refuse.
+            assert!(back.is_ok() || back.is_err_and(|e| e.kind() == ErrorKind::Busy), "a restore");
+            assert_eq!(rows(&store.main().expect("main")), before, "nothing has changed");
+            let other = must_branch(&store, "other", "main");
+            must_put(&other, "open/other", "1");
+            store.merge("main", "other", theirs()).expect("other keys are merged meanwhile");
+        }
+        must_purge(&store);
+        store.merge("main", "side", theirs()).expect("afterwards it is merged");
+        let left = store.main().expect("main").count(&range()).expect("a count");
+        assert_eq!(left, 0, "the next purge has removed what was put meanwhile, too");
+        must_verify(&store);
+    }
+}
+
+#[test]
+fn ops_7_a_purge_is_refused_while_files_of_a_salvage_are_in_the_store() {
+    let store = Scratch::new();
+    fill(&store);
+    let aside = store.path().join("salvage-2026-01-01T00-00-00.000Z");
+    std::fs::create_dir(&aside).expect("mkdir");
+    let refused = must_fail(store.purge(&range(), PurgeOptions::default()), ErrorKind::Busy);
+    assert!(refused.to_string().contains("salvage-2026"), "it is named: {refused}");
+    assert!(store.purges().expect("records").is_empty(), "nothing has begun");
+    std::fs::remove_dir(&aside).expect("rmdir");
+    must_purge(&store);
+}
+
+#[test]
 fn ops_6_a_store_that_was_purged_is_whole_and_a_value_that_comes_back_is_found() {
     let mut store = Scratch::new();
     fill(&store);
