@@ -125,9 +125,8 @@ impl Engine {
     /// Opens the database in this directory.
     pub(crate) fn open(path: &Path, options: &EngineOptions, owner: Option<Owner>) -> Result<Self> {
         if options.mode != Mode::Create && !path.join("CURRENT").exists() {
-            let text = format!("the database in {} is missing", path.display());
-            return Err(Error::new(ErrorKind::Corrupt, text)
-                .with_hint("the store is damaged; restore a backup"));
+            let text = format!("the file CURRENT in {} is missing", path.display());
+            return Err(manifest::damaged(text));
         }
         salvage::must_have_ended(path, options)?;
         let (db, report) = match options.mode {

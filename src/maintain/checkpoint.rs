@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::pace::Job;
-use super::work::{WorkDir, remove_left};
+use super::work::{WorkDir, must_be_outside, remove_left};
 use crate::clock::Timestamp;
 use crate::engine::files::{
     MARKER, beside, make_dir, names, parent, refused, same_disk, sync_dir, write_marker,
@@ -78,6 +78,7 @@ pub(crate) fn checkpoint(
     (latest, now): (Seq, Timestamp),
     options: CheckpointOptions<'_>,
 ) -> Result<CheckpointInfo> {
+    must_be_outside(engine.path(), target)?;
     let mut job = Job::new(options.meter, options.rate);
     let target = match free_target(target) {
         Err(e) if e.kind() == ErrorKind::Exists => {

@@ -17,6 +17,20 @@ const LOCK_FILE: &str = "withy.work";
 /// As often somebody else may remove the directory while this process takes it.
 const MAX_TRIES: u32 = 100;
 
+/// Refuses a place for a copy that is inside of the store: it would go with it.
+pub(super) fn must_be_outside(store: &Path, target: &Path) -> Result<()> {
+    let store = store.canonicalize().map_err(|e| refused("cannot look at", store, e))?;
+    let target = std::path::absolute(target).map_err(|e| refused("cannot use", target, e))?;
+    // What is not there yet will be where the first directory above it is that is.
+    let above = target.ancestors().find_map(|path| path.canonicalize().ok());
+    if !above.is_some_and(|above| above.starts_with(store)) {
+        return Ok(());
+    }
+    let text = format!("{} is inside of the store", target.display());
+    Err(Error::new(ErrorKind::Invalid, text)
+        .with_hint("name a directory beside it, or on another disk"))
+}
+
 /// A directory that is this process's alone; gone, with all that is in it, when dropped. What a killed
 /// process leaves in one is removed by whoever takes it next.
 pub(super) struct WorkDir {

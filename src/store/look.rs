@@ -81,6 +81,12 @@ pub(super) fn is_there(path: &Path) -> Error {
 }
 
 pub(super) fn no_store(path: &Path) -> Error {
+    if path.join("CURRENT").exists() {
+        // One that was being made, or one that has lost it.
+        let text = format!("the store in {} has no file {MARKER}", path.display());
+        return Error::new(ErrorKind::NotFound, text)
+            .with_hint("`withy --store DIR init` writes it; all that is in the store stays");
+    }
     Error::new(ErrorKind::NotFound, format!("there is no store in {}", path.display()))
         .with_hint("`withy init` makes one")
 }

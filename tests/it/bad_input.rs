@@ -265,7 +265,7 @@ fn ops_8_a_marker_without_a_database_is_damage() {
         let e = must_fail(options.open(dir.path()), ErrorKind::Corrupt);
         assert_eq!(
             e.to_string(),
-            format!("the database in {} is missing", dir.path().display()),
+            format!("the file CURRENT in {} is missing", dir.path().display()),
             "{how}: what is wrong"
         );
     }

@@ -18,7 +18,7 @@ use crate::format::FORMAT_VERSION;
 use crate::format::backup::{FileRecord, MAX_PIECE, PieceRecord, SnapshotRecord, encode_snapshot};
 use crate::id::Seq;
 use crate::maintain::pace::Job;
-use crate::maintain::work::WorkDir;
+use crate::maintain::work::{WorkDir, must_be_outside};
 use crate::progress::{Meter, takes_progress};
 
 /// Pieces of files that grow at their end: the next snapshot has all but the last one already.
@@ -108,6 +108,7 @@ pub(crate) fn create(
     source: &Source<'_>,
     options: BackupOptions<'_>,
 ) -> Result<BackupWritten> {
+    must_be_outside(source.engine.path(), dir)?;
     let backups = Backups::of_store(dir, source.id, Arc::clone(&source.clock))?;
     let _lock = backups.lock(options.wait)?;
     for name in names(&dir.join(NEW))? {

@@ -135,6 +135,10 @@ fn ops_5_a_checkpoint_never_goes_over_what_is_there() {
     std::fs::create_dir(&full).expect("mkdir");
     std::fs::write(full.join("letter"), "x").expect("a file");
     must_fail(store.checkpoint(&full, Default::default()), ErrorKind::Exists);
+    let inside = store.path().join("copies").join("one");
+    must_fail(store.checkpoint(&inside, Default::default()), ErrorKind::Invalid);
+    must_fail(store.back_up(store.path().join("backup"), Default::default()), ErrorKind::Invalid);
+    assert!(!store.path().join("copies").exists(), "nothing was made in the store");
     must_fail(store.checkpoint(full.join("letter"), Default::default()), ErrorKind::Exists);
     let beside = dir.path().join("other.new");
     std::fs::create_dir(&beside).expect("mkdir");

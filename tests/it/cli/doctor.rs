@@ -86,7 +86,7 @@ N bytes of the log are cut off, from NUMBER.log at N
 withy.synced, which names what was on disk, is set aside
 kept as they were: NUMBER.log, withy.synced in salvage-TIME
 the newest commit is seq:3
-lost, as far as can be read: 1 commit from seq:5 to seq:5
+all after it are lost; can be read that there were: 1 commit from seq:5 to seq:5
 $ ls .withy/salvage-* | sed -E 's/[0-9]{6}/NUMBER/'
 NUMBER.log
 withy.synced

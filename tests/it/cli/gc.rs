@@ -48,6 +48,10 @@ $ withy purge --prefix card/
 ! error: purge prefix card/: this removes values from all of history, and cannot be undone
 ! hint: add --yes to do it
 [2]
+$ withy purge --prefix '' --yes
+! error: purge: an empty prefix is that of every key
+! hint: name the prefixes one by one
+[2]
 $ withy purge card/7 --yes --reason 'it leaked'
 purged card/7: 2 versions; deleted by seq:4, seq:5
 $ withy scan

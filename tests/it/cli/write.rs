@@ -3,6 +3,23 @@
 use super::Shell;
 
 #[test]
+fn ops_2_init_writes_a_marker_again_that_was_lost() {
+    Shell::new().session(
+        r#"
+$ withy -q put fruit pear && rm .withy/withy.store
+$ withy get fruit
+! error: open the store DIR/.withy: the store in DIR/.withy has no file withy.store
+! hint: `withy --store DIR init` writes it; all that is in the store stays
+[2]
+$ withy --store .withy init
+the store in DIR/.withy has its marker again
+$ withy get fruit
+pear%
+"#,
+    );
+}
+
+#[test]
 fn cli_1_init_makes_a_store_and_leaves_one_alone() {
     Shell::empty().session(
         r#"

@@ -143,11 +143,16 @@ fn salvaged(report: &SalvageReport, app: &mut App) -> Result<Outcome> {
         for done in &report.done {
             writeln!(out, "{done}")?;
         }
-        writeln!(out, "kept as they were: {} in {}", report.aside.join(", "), report.dir)?;
+        if !report.aside.is_empty() {
+            writeln!(out, "kept as they were: {} in {}", report.aside.join(", "), report.dir)?;
+        }
         writeln!(out, "the newest commit is seq:{}", report.latest)?;
         if let (Some(first), Some(last)) = (report.lost.first(), report.lost.last()) {
             let count = plural(report.lost.len() as u64, "commit");
-            writeln!(out, "lost, as far as can be read: {count} from seq:{first} to seq:{last}")?;
+            writeln!(
+                out,
+                "all after it are lost; can be read that there were: {count} from seq:{first} to seq:{last}"
+            )?;
         }
         for damage in &report.damage {
             writeln!(out, "still wrong: {}", damage.what)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use withy::{Create, ErrorKind, Store};
+use withy::{Create, ErrorKind, Seq, Store};
 
 use crate::app::{App, STORE_DIR, open_read_at};
 use crate::fail::{Doing as _, Outcome, Result};
@@ -48,6 +48,10 @@ pub(crate) fn run(args: &Init, app: &mut App) -> Result<Outcome> {
         .with("id", store.id().to_string())
         .with("created", is_new);
     app.say(app.out()?, object, |_| match is_new {
+        // It had lost its marker.
+        true if store.latest() > Seq::ROOT => {
+            format!("the store in {} has its marker again", path.display())
+        }
         true => format!("made an empty store in {}", path.display()),
         false => format!("there is a store in {} already", path.display()),
     })?;

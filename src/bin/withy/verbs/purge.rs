@@ -48,6 +48,10 @@ pub(crate) fn run(args: &Purge, app: &mut App) -> Result<Outcome> {
     if args.list {
         return list(app);
     }
+    if args.prefix.as_ref().is_some_and(|prefix| prefix.is_empty()) {
+        let cause = "an empty prefix is that of every key";
+        return Err(Failure::usage("purge", cause).hint("name the prefixes one by one"));
+    }
     let range = match (&args.key, &args.prefix) {
         (_, Some(prefix)) => KeyRange::prefix(app.key(prefix)?),
         (Some(key), None) => KeyRange::key(app.key(key)?),
