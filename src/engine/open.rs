@@ -66,6 +66,7 @@ pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogR
         }
         false => LogReport::default(),
     };
+    report.cut(path)?;
     let db =
         OptimisticTransactionDB::open_cf_descriptors(&options.database(), path, options.families())
             .map_err(refused)?;
@@ -79,36 +80,22 @@ pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogR
 ///
 /// A write-ahead log may be flushed and removed between the reading of the manifest and of the log, or a
 /// file be deleted before it is opened. Only an open during which the manifest stayed as it was has seen
-/// everything. And the log may grow between the look at it and RocksDB's reading: that is damage only if the
-/// look came first.
+/// everything. The log may grow between the look at it and RocksDB's reading, and then more is read.
 pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogReport)> {
     let mut tries = 0;
     loop {
         let before = version(path);
-        let look = || recovery::inspect(path)?.judge(path);
-        let open = || {
+        // RocksDB may never come back from a record whose type is damaged, so the look comes first.
+        let opened = judged_to_read(path).and_then(|report| {
             let (database, families) = (options.database(), options.families());
-            DB::open_cf_descriptors_read_only(&database, path, families, false).map_err(refused)
-        };
-        let (judged, db) = match tries {
-            // RocksDB reads the log at the same time; it changes nothing.
-            0 => std::thread::scope(|scope| {
-                let judged = scope.spawn(look);
-                let db = open();
-                (judged.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), db)
-            }),
-            // The log may have grown between the two. One that was looked at first is not longer than
-            // what is read.
-            _ => (look(), open()),
-        };
-        let steady = before.is_some() && before == version(path);
-        let opened = judged.and_then(|report| {
-            let db = db?;
+            let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
+                .map_err(refused)?;
             match db.latest_sequence_number() < report.sequence {
                 true => Err(damaged("less was read than the log holds")),
                 false => Ok((Db::Read(db), report)),
             }
         });
+        let steady = before.is_some() && before == version(path);
         // What is wrong while nothing changes stays wrong.
         if (steady && (opened.is_ok() || tries >= STEADY_OPENS)) || tries == MAX_OPENS {
             return opened;
@@ -116,4 +103,10 @@ pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogRe
         tries += 1;
         std::thread::sleep(std::time::Duration::from_millis(tries.min(10)));
     }
+}
+
+/// What a reader starts from. It cannot make cuts.
+fn judged_to_read(path: &Path) -> Result<LogReport> {
+    let report = recovery::inspect(path)?.judge(path)?;
+    report.must_be_cut().map(|()| report)
 }

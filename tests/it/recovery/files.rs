@@ -79,12 +79,16 @@ fn ops_2_a_flipped_bit_in_the_manifest_is_refused_with_file_and_offset() {
     store_with_all(&path);
     let manifest = fs::read_to_string(path.join("CURRENT")).expect("CURRENT");
     let file = path.join(manifest.trim_end());
-    for bit in (0..size(&file) * 8).step_by(31) {
+    let bytes = fs::read(&file).expect("read");
+    let types = super::manifest::starts(&file).into_iter().map(|start| (start + 6) * 8 + 2);
+    let types = types.filter(|bit| bit / 8 < bytes.len() as u64);
+    for bit in (0..size(&file) * 8).step_by(31).chain(types) {
         flip(&file, bit);
         let refused = must_fail(Store::open(&path), ErrorKind::Corrupt);
         let text = refused.to_string();
         let named = text.contains(manifest.trim_end()) && text.contains("at byte");
         assert!(named, "bit {bit}: file and offset are named: {text}");
+        must_fail(Store::options().read_only(true).open(&path), ErrorKind::Corrupt);
         flip(&file, bit);
     }
     Store::open(&path).expect("a refused open changes nothing");

@@ -113,6 +113,26 @@ fn ops_2_a_flipped_bit_in_the_log_is_never_taken_for_a_torn_tail() {
 }
 
 #[test]
+fn ops_2_a_record_of_another_type_is_refused_and_never_waited_for() {
+    let dir = scratch();
+    let (left, starts) = ten_commits(dir.path());
+    let log = newest(&left, ".log");
+    for (n, start) in starts[..10].iter().enumerate() {
+        for bit in 0..8 {
+            let flipped = (start + 6) * 8 + bit;
+            flip(&log, flipped);
+            for read_only in [true, false] {
+                let refused = Store::options().read_only(read_only).open(&left);
+                let refused = must_fail(refused, ErrorKind::Corrupt).to_string();
+                assert!(refused.contains(&name(&log)), "bit {bit} of record {n}: {refused}");
+            }
+            flip(&log, flipped);
+        }
+    }
+    must_hold(&left, 10, "a refused open changes nothing");
+}
+
+#[test]
 fn ops_2_a_log_that_ends_before_what_was_synced_is_refused() {
     let dir = scratch();
     let (live, left) = (dir.path().join("live"), dir.path().join("left"));

@@ -11,7 +11,7 @@ use super::{copy, cut, flip, name, newest, open_buffered, scratch, size};
 use crate::support::{is_long, must_fail, must_put, rows};
 
 /// Commits of the stores here: number `n` sets one of five keys to `n`.
-fn write(store: &Store, commits: std::ops::RangeInclusive<u64>) {
+pub(super) fn write(store: &Store, commits: std::ops::RangeInclusive<u64>) {
     let main = store.main().expect("main");
     for n in commits {
         must_put(&main, &format!("key-{}", n % 5), &n.to_string());
@@ -26,7 +26,7 @@ fn model(commit: u64) -> Vec<(String, String)> {
 
 /// The store holds exactly what was written up to its newest commit.
 #[track_caller]
-fn must_be_right(path: &Path, when: &str) -> u64 {
+pub(super) fn must_be_right(path: &Path, when: &str) -> u64 {
     let store = open_buffered(path);
     let latest = store.latest().get();
     let main = store.main().expect("main");
@@ -42,7 +42,7 @@ fn must_be_right(path: &Path, when: &str) -> u64 {
 }
 
 /// Every file below a directory, with its bytes.
-fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut out = BTreeMap::new();
     for entry in fs::read_dir(dir).expect("the directory can be read") {
         let path = entry.expect("an entry").path();
@@ -58,13 +58,13 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     out
 }
 
-fn manifest(store: &Path) -> PathBuf {
+pub(super) fn manifest(store: &Path) -> PathBuf {
     let current = fs::read_to_string(store.join("CURRENT")).expect("CURRENT");
     store.join(current.trim_end())
 }
 
 /// Where each record of a manifest of one block starts, and the end of the last one.
-fn starts(manifest: &Path) -> Vec<u64> {
+pub(super) fn starts(manifest: &Path) -> Vec<u64> {
     let bytes = fs::read(manifest).expect("the manifest can be read");
     assert!(bytes.len() < 32 << 10, "it is in one block");
     let mut out = vec![0];

@@ -10,6 +10,7 @@ mod log;
 mod manifest;
 mod many;
 mod meta;
+mod power;
 mod salvage;
 
 use std::fs;

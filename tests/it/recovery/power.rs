@@ -1,0 +1,158 @@
+//! OPS-1: the power goes while several records of the manifest are not on disk yet, and leaves a later one
+//! without an earlier one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use withy::exchange::{LoadOptions, load};
+use withy::testing::fault::{Action, Moment, Plan, inject};
+use withy::{Durability, ErrorKind, Store};
+
+use super::manifest::{contents, manifest, must_be_right, starts, write};
+use super::{copy, name, newest, open_buffered, scratch, size, start_again};
+use crate::support::must_fail;
+
+/// A store as the power has left it in the middle of `work`: every file that there was before and after, and
+/// how long the manifest was before.
+fn cut_off(dir: &Path, work: impl FnOnce(&Store)) -> (PathBuf, u64) {
+    let (live, path) = (dir.join("live"), dir.join("left"));
+    drop(open_buffered(&live));
+    let store = open_buffered(&live);
+    write(&store, 1..=20);
+    let before = dir.join("before");
+    copy(&live, &before);
+    let len = size(&manifest(&live));
+    work(&store);
+    copy(&live, &path);
+    // Nothing was removed, for that comes after the manifest is on disk.
+    for entry in fs::read_dir(&before).expect("the directory") {
+        let file = entry.expect("an entry").path();
+        if !path.join(name(&file)).exists() {
+            fs::copy(&file, path.join(name(&file))).expect("copy");
+        }
+    }
+    let log = newest(&before, ".log");
+    fs::copy(&log, path.join(name(&log))).expect("copy");
+    start_again(&path);
+    (path, len)
+}
+
+/// Puts zeros, or other bytes, in the place of a record.
+fn damage(path: &Path, (start, end): (u64, u64), zeros: bool) {
+    let file = manifest(path);
+    let mut bytes = fs::read(&file).expect("read");
+    let (start, end) = (start as usize, end as usize);
+    assert!(end < bytes.len(), "a record is behind it");
+    match zeros {
+        true => bytes[start..end].fill(0),
+        false => bytes[start + 7..end].iter_mut().step_by(3).for_each(|byte| *byte ^= 0x55),
+    }
+    fs::write(&file, bytes).expect("write");
+}
+
+fn open(path: &Path) -> withy::Result<Store> {
+    Store::options().durability(Durability::Buffered).author("tester").open(path)
+}
+
+#[test]
+fn ops_1_a_record_of_the_manifest_without_the_one_before_it_is_cut_off() {
+    let dir = scratch();
+    let (left, before) = cut_off(dir.path(), |store| store.compact().expect("compact"));
+    let starts: Vec<u64> =
+        starts(&manifest(&left)).into_iter().filter(|start| *start >= before).collect();
+    assert!(starts.len() > 4, "several records came: {starts:?}");
+    let path = dir.path().join("damaged");
+    let mut opened = 0;
+    for (n, record) in starts.windows(2).take(starts.len() - 2).enumerate() {
+        for zeros in [true, false] {
+            let when = format!("record {n}, zeros: {zeros}");
+            copy(&left, &path);
+            damage(&path, (record[0], record[1]), zeros);
+            let whole = contents(&path);
+            let reader = Store::options().read_only(true).open(&path);
+            must_fail(reader, ErrorKind::Corrupt);
+            assert!(contents(&path) == whole, "{when}: a reader changes nothing");
+            match open(&path) {
+                Ok(store) => {
+                    assert_eq!(store.recovery().torn.len(), 1, "{when}: the report says so");
+                    drop(store);
+                    assert_eq!(must_be_right(&path, &when), 20, "{when}: nothing is lost");
+                    let salvaged = dir.path().join("salvaged");
+                    copy(&left, &salvaged);
+                    damage(&salvaged, (record[0], record[1]), zeros);
+                    Store::salvage(&salvaged).expect("a salvage does the same");
+                    assert_eq!(must_be_right(&salvaged, &when), 20, "{when}: nothing is lost");
+                    fs::remove_dir_all(&salvaged).expect("rm");
+                    opened += 1;
+                }
+                // Of a later step: then files of before it are gone.
+                Err(e) => {
+                    assert_eq!(e.kind(), ErrorKind::Corrupt, "{when}: {e:?}");
+                    assert!(contents(&path) == whole, "{when}: every byte is where it was");
+                }
+            }
+            fs::remove_dir_all(&path).expect("rm");
+        }
+    }
+    assert!(opened >= 2, "a flush that was not on disk is done again: {opened}");
+}
+
+#[test]
+fn ops_1_a_cut_of_the_manifest_that_is_stopped_is_made_by_the_next_open() {
+    let dir = scratch();
+    let (left, before) = cut_off(dir.path(), |store| store.compact().expect("compact"));
+    let starts = starts(&manifest(&left));
+    let first = starts.iter().position(|start| *start >= before).expect("a record of the flush");
+    let path = dir.path().join("damaged");
+    for moment in [Moment::Before, Moment::After] {
+        for number in 1.. {
+            copy(&left, &path);
+            damage(&path, (starts[first], starts[first + 1]), false);
+            let injected = inject(&path, Plan::new(Action::FailOn, moment, number));
+            let done = open(&path).is_ok();
+            drop(injected);
+            let when = format!("stopped {moment:?} step {number}");
+            assert_eq!(must_be_right(&path, &when), 20, "{when}: nothing is lost");
+            fs::remove_dir_all(&path).expect("rm");
+            if done {
+                assert!(number > 2, "the cut is among the steps: {number}");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn ops_2_rows_that_were_taken_in_are_not_cut_off_with_their_name() {
+    let dir = scratch();
+    let (left, before) = cut_off(dir.path(), |store| {
+        let row = |n: u32| Ok((format!("row/{n:05}").into_bytes(), vec![b'v'; 30]));
+        load(
+            store,
+            "loaded",
+            (0..30_000).map(row),
+            LoadOptions::default().from("main").memory(1 << 16),
+        )
+        .expect("it is loaded");
+    });
+    let starts: Vec<u64> =
+        starts(&manifest(&left)).into_iter().filter(|start| *start >= before).collect();
+    let path = dir.path().join("damaged");
+    let mut refused = 0;
+    for record in starts.windows(2).take(starts.len().saturating_sub(2)) {
+        copy(&left, &path);
+        damage(&path, (record[0], record[1]), false);
+        match open(&path) {
+            Ok(store) => {
+                let loaded = store.view("loaded").expect("the branch is there");
+                assert_eq!(loaded.len(), 30_005, "all of its rows are");
+            }
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::Corrupt, "{e:?}");
+                refused += 1;
+            }
+        }
+        fs::remove_dir_all(&path).expect("rm");
+    }
+    assert!(refused > 0, "the load was one of them: {starts:?}");
+}
