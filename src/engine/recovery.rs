@@ -160,12 +160,12 @@ impl Inspection {
             at: manifest.whole,
             bytes: manifest.len - manifest.whole,
             why: bad.why,
-            by_hand: manifest.valid_behind,
+            by_hand: manifest.damage().is_some(),
         }))
     }
 
-    /// Whether the manifest may end as it does because the power went: RocksDB writes several records before it
-    /// puts them on disk, and a later one may be there without an earlier one. Nothing that follows from
+    /// Whether the manifest may end as it does because the power went: any part may be missing of what RocksDB
+    /// writes before it puts it on disk, which may be several records. Nothing that follows from
     /// them has been done then: no file that the records before name is gone, nor the logs with what they
     /// have in data files. What was taken in is in no log, so it must not be without its name.
     fn is_torn_by_power(&self, store: &Path) -> bool {
@@ -173,7 +173,7 @@ impl Inspection {
         let is_short = manifest.len - manifest.whole <= MANIFEST_GROUP;
         let is_all_there = || directory::gone(store, manifest).is_ok_and(|it| it.is_none());
         let is_named = || directory::has_unnamed_load(store, manifest).is_ok_and(|has| !has);
-        manifest.valid_behind && is_short && !self.is_same_run() && is_all_there() && is_named()
+        is_short && !self.is_same_run() && is_all_there() && is_named()
     }
 
     /// Every family is there, in a store that was made to its end.

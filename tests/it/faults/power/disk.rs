@@ -1,8 +1,8 @@
 //! A disk as it may be found after the power went off.
 //!
 //! What a file holds is sure up to the last sync of it that had ended; of what was written since, any part
-//! may be there: all, none, a beginning, single writes, sectors of 512 or 4096 bytes, or zeros in their
-//! place. Names are kept as by a file system with an ordered journal: the changes of names reach the disk
+//! may be there: all, none, a beginning, single writes, sectors of 512 or 4096 bytes, or zeros where the
+//! file has become longer. Names are kept as by a file system with an ordered journal: the changes of names reach the disk
 //! in order, and those up to the last sync of their directory are sure. A sync of a file says nothing of
 //! its name. That is less than ext4, XFS and btrfs promise.
 
@@ -239,7 +239,7 @@ impl Content {
                         Edit::Write(at, bytes) => match random.u32(0..4) {
                             0 => apply(&mut out, edit),
                             1 => tear(random, &mut out, *at, bytes),
-                            2 => apply(&mut out, &Edit::Write(*at, vec![0; bytes.len()])),
+                            2 => zero(&mut out, self.sure.len() as u64, *at, bytes.len() as u64),
                             _ => {}
                         },
                         Edit::SetLen(_) | Edit::Extend(_) => {
@@ -252,6 +252,15 @@ impl Content {
             }
         }
         out
+    }
+}
+
+/// Space that the file was given for a write, and nothing in it. What was there before is not lost by that.
+fn zero(out: &mut Vec<u8>, sure: u64, at: u64, len: u64) {
+    let from = at.max(sure);
+    if let Some(len) = (at + len).checked_sub(from) {
+        let len = usize::try_from(len).expect("a write is small");
+        apply(out, &Edit::Write(from, vec![0; len]));
     }
 }
 
