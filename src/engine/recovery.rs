@@ -84,8 +84,8 @@ const MANIFEST_GROUP: u64 = 64 << 10;
 impl LogReport {
     /// Makes the cuts that RocksDB would not make. A stop in between leaves the same to be done.
     pub(super) fn cut(&self, store: &Path) -> Result<()> {
-        let by_hand = self.cuts.iter().filter(|cut| cut.by_hand);
-        by_hand.map(|cut| files::cut(&store.join(&cut.file), cut.at)).collect()
+        let mut by_hand = self.cuts.iter().filter(|cut| cut.by_hand);
+        by_hand.try_for_each(|cut| files::cut(&store.join(&cut.file), cut.at))
     }
 
     /// Refuses what only a writer can cut.
