@@ -1,8 +1,6 @@
 //! A directory against a manifest that ends too early: what is gone of it, and what is there that the
 //! manifest does not name.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::files;
@@ -10,11 +8,6 @@ use super::manifest::Manifest;
 use super::recovery::{blob_name, table_name};
 use super::wal;
 use crate::error::Result;
-
-/// What RocksDB writes into a file that is made to be taken in, near its end, and into no other.
-const LOADED: &[u8] = b"rocksdb.external_sst_file.version";
-/// The end of a file in which that is.
-const PROPERTIES: u64 = 64 << 10;
 
 /// Something that was there, or in use, where the manifest ends, and is not there any more; in words.
 pub(super) fn gone(store: &Path, manifest: &Manifest) -> Result<Option<String>> {
@@ -47,25 +40,4 @@ pub(super) fn unnamed(store: &Path, manifest: &Manifest) -> Result<Vec<String>> 
         _ => false,
     });
     Ok(names)
-}
-
-/// Whether one of the data files that the manifest does not name was made to be taken in: its rows are in no log.
-pub(super) fn has_unnamed_load(store: &Path, manifest: &Manifest) -> Result<bool> {
-    for name in unnamed(store, manifest)? {
-        let path = store.join(&name);
-        let is_load = || is_load(&path).map_err(|e| files::refused("cannot read", &path, e));
-        if name.ends_with(".sst") && is_load()? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn is_load(path: &Path) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    let from = file.metadata()?.len().saturating_sub(PROPERTIES);
-    file.seek(SeekFrom::Start(from))?;
-    let mut end = Vec::new();
-    file.read_to_end(&mut end)?;
-    Ok(end.windows(LOADED.len()).any(|part| part == LOADED))
 }

@@ -220,7 +220,8 @@ impl Manifest {
                 2 => {
                     let size = input.number()?;
                     if number >= self.ended_from {
-                        self.ended_logs.insert(number, size);
+                        let known = self.ended_logs.entry(number).or_default();
+                        *known = size.max(*known);
                     }
                 }
                 _ => return None,
@@ -323,10 +324,12 @@ mod tests {
     fn an_edit_says_which_logs_were_ended() {
         let mut manifest = Manifest::default();
         // Logs 4 and 5, the second one not on disk; log 4 again, and longer; then log 6.
-        let edits: [&[u8]; 4] = [
+        let edits: [&[u8]; 5] = [
             &[0x87, 0x40, 4, 4, 2, 100, 1],
             &[0x87, 0x40, 2, 5, 1],
             &[0x87, 0x40, 5, 4, 2, 0xC8, 0x01, 1],
+            // They may come in any order.
+            &[0x87, 0x40, 4, 4, 2, 120, 1],
             &[0x87, 0x40, 4, 6, 2, 7, 1],
         ];
         edits.iter().for_each(|edit| manifest.apply(edit).expect("the edit is right"));

@@ -66,7 +66,6 @@ pub(super) fn to_write(path: &Path, options: &EngineOptions) -> Result<(Db, LogR
         }
         false => LogReport::default(),
     };
-    report.cut(path)?;
     let db =
         OptimisticTransactionDB::open_cf_descriptors(&options.database(), path, options.families())
             .map_err(refused)?;
@@ -86,15 +85,16 @@ pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogRe
     loop {
         let before = version(path);
         // RocksDB may never come back from a record whose type is damaged, so the look comes first.
-        let opened = judged_to_read(path).and_then(|report| {
-            let (database, families) = (options.database(), options.families());
-            let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
-                .map_err(refused)?;
-            match db.latest_sequence_number() < report.sequence {
-                true => Err(damaged("less was read than the log holds")),
-                false => Ok((Db::Read(db), report)),
-            }
-        });
+        let opened =
+            recovery::inspect(path).and_then(|found| found.judge(path)).and_then(|report| {
+                let (database, families) = (options.database(), options.families());
+                let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
+                    .map_err(refused)?;
+                match db.latest_sequence_number() < report.sequence {
+                    true => Err(damaged("less was read than the log holds")),
+                    false => Ok((Db::Read(db), report)),
+                }
+            });
         let steady = before.is_some() && before == version(path);
         // What is wrong while nothing changes stays wrong.
         if (steady && (opened.is_ok() || tries >= STEADY_OPENS)) || tries == MAX_OPENS {
@@ -103,10 +103,4 @@ pub(super) fn to_read(path: &Path, options: &EngineOptions) -> Result<(Db, LogRe
         tries += 1;
         std::thread::sleep(std::time::Duration::from_millis(tries.min(10)));
     }
-}
-
-/// What a reader starts from. It cannot make cuts.
-fn judged_to_read(path: &Path) -> Result<LogReport> {
-    let report = recovery::inspect(path)?.judge(path)?;
-    report.must_be_cut().map(|()| report)
 }

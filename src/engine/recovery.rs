@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use super::files::{self, FileKind, MARKER};
+use super::files::{FileKind, MARKER};
 use super::logfile::Bad;
 use super::manifest::{Manifest, damaged};
 use super::wal::{self, LogScan};
-use super::{directory, watermark};
+use super::watermark;
 use crate::error::Result;
 use crate::format::synced::Synced;
 
@@ -28,8 +28,6 @@ pub(crate) struct Cut {
     pub(crate) at: u64,
     pub(crate) bytes: u64,
     pub(crate) why: &'static str,
-    /// RocksDB would not make it.
-    pub(super) by_hand: bool,
 }
 
 /// Damage: what is wrong, and where.
@@ -78,31 +76,7 @@ pub(crate) fn inspect(store: &Path) -> Result<Inspection> {
     Ok(Inspection { manifest, logs, synced, boot: watermark::this_boot() })
 }
 
-/// So many bytes of a manifest are written at most before they are put on disk.
-const MANIFEST_GROUP: u64 = 64 << 10;
-
-impl LogReport {
-    /// Makes the cuts that RocksDB would not make. A stop in between leaves the same to be done.
-    pub(super) fn cut(&self, store: &Path) -> Result<()> {
-        let mut by_hand = self.cuts.iter().filter(|cut| cut.by_hand);
-        by_hand.try_for_each(|cut| files::cut(&store.join(&cut.file), cut.at))
-    }
-
-    /// Refuses what only a writer can cut.
-    pub(super) fn must_be_cut(&self) -> Result<()> {
-        let Some(cut) = self.cuts.iter().find(|cut| cut.by_hand) else { return Ok(()) };
-        let text = format!("the end of {} was not on disk when the power went", cut.file);
-        Err(damaged(text).with_hint("open the store for writing once: that cuts it off"))
-    }
-}
-
 impl Inspection {
-    /// Whether there is nothing to mend but what every open mends.
-    pub(crate) fn is_whole(&self, store: &Path) -> bool {
-        let (faults, cuts) = self.examine(store);
-        faults.is_empty() && cuts.iter().all(|cut| !cut.by_hand)
-    }
-
     /// What recovery comes to.
     ///
     /// # Errors
@@ -123,7 +97,7 @@ impl Inspection {
     /// All that is wrong, and the ends that are cut.
     pub(crate) fn examine(&self, store: &Path) -> (Vec<Fault>, Vec<Cut>) {
         let (mut faults, mut cuts) = (Vec::new(), Vec::new());
-        match self.judge_manifest(store) {
+        match self.judge_manifest() {
             Ok(cut) => cuts.extend(cut),
             Err(fault) => faults.push(fault),
         }
@@ -149,9 +123,9 @@ impl Inspection {
         self.synced.is_none_or(|synced| synced.boot == self.boot && self.boot != UNKNOWN)
     }
 
-    fn judge_manifest(&self, store: &Path) -> std::result::Result<Option<Cut>, Fault> {
+    fn judge_manifest(&self) -> std::result::Result<Option<Cut>, Fault> {
         let manifest = &self.manifest;
-        if let Some(fault) = manifest.damage().filter(|_| !self.is_torn_by_power(store)) {
+        if let Some(fault) = manifest.damage() {
             return Err(fault);
         }
         let Some(bad) = manifest.fault else { return Ok(None) };
@@ -160,20 +134,7 @@ impl Inspection {
             at: manifest.whole,
             bytes: manifest.len - manifest.whole,
             why: bad.why,
-            by_hand: manifest.damage().is_some(),
         }))
-    }
-
-    /// Whether the manifest may end as it does because the power went: any part may be missing of what RocksDB
-    /// writes before it puts it on disk, which may be several records. Nothing that follows from
-    /// them has been done then: no file that the records before name is gone, nor the logs with what they
-    /// have in data files. What was taken in is in no log, so it must not be without its name.
-    fn is_torn_by_power(&self, store: &Path) -> bool {
-        let manifest = &self.manifest;
-        let is_short = manifest.len - manifest.whole <= MANIFEST_GROUP;
-        let is_all_there = || directory::gone(store, manifest).is_ok_and(|it| it.is_none());
-        let is_named = || directory::has_unnamed_load(store, manifest).is_ok_and(|has| !has);
-        is_short && !self.is_same_run() && is_all_there() && is_named()
     }
 
     /// Every family is there, in a store that was made to its end.
@@ -252,7 +213,6 @@ impl Inspection {
             at: fault.whole,
             bytes: fault.lost,
             why: fault.bad.why,
-            by_hand: false,
         }))
     }
 

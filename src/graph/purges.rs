@@ -1,7 +1,7 @@
 //! Purges, as those have to know them who plan changes from what is stored.
 //!
 //! A purge goes from row to row. Whoever reads a key of its range meanwhile may find a value at one commit,
-//! and nothing at another one that has the same value. What is read so decides nothing.
+//! and nothing at another one that has the same value. So nobody plans from that: merges wait for the end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::refs::{PurgeRecord, meta};
 use crate::format::{Family, keys, record};
-use crate::kv::{KeyRange, show_key};
+use crate::kv::KeyRange;
 
 /// The ranges of keys of which values were purged.
 #[derive(Clone, Debug, Default)]
@@ -90,17 +90,14 @@ impl Graph {
         self.purges.turn.load(Ordering::Acquire)
     }
 
-    /// Refuses keys that are being purged.
-    pub(crate) fn must_not_be_purged<'k>(
-        &self,
-        mut changed: impl Iterator<Item = &'k [u8]>,
-    ) -> Result<()> {
+    /// Refuses to go on from what is stored while values are purged from it.
+    pub(crate) fn must_not_be_purging(&self) -> Result<()> {
         let under_way = self.purges.under_way.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(range) = under_way.as_ref() else { return Ok(()) };
-        let Some(key) = changed.find(|key| range.contains(key)) else { return Ok(()) };
-        let text = format!("{} is being purged", show_key(key));
-        Err(Error::new(ErrorKind::Busy, text)
-            .with_hint("run it again when the purge has ended; one that was stopped goes on with the next, or when the store is opened")
-            .with_keys(vec![key.to_vec()]))
+        if under_way.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Busy, "a purge is under way").with_hint(
+            "run it again when that has ended; a purge that was stopped goes on with the next, or when the store is opened",
+        ))
     }
 }

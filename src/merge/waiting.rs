@@ -129,6 +129,7 @@ impl Merger<'_> {
         let by = by.unwrap_or(self.author);
         check_text("author", by, MAX_AUTHOR_LEN)?;
         publisher.update_state(|| {
+            self.graph.must_not_be_purging()?;
             let head = publisher.branch_head(target)?;
             let mut rows = StateRows::new();
             let mut old = self.load(target, Wanted::None)?;

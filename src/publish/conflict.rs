@@ -23,7 +23,8 @@ impl Publisher {
         let mut lost = Vec::new();
         for (due, known) in due.iter().zip(known) {
             let Some(seen) = &due.part.seen else { continue };
-            if seen.unmoved && seen.at != due.head.place {
+            let is_moved = |turn| seen.at != due.head.place || turn != self.graph.purge_turn();
+            if seen.unmoved.is_some_and(is_moved) {
                 let text = format!("{} moved on since the transaction began", due.part.branch);
                 return Err(Error::new(ErrorKind::Conflict, text).with_hint("run it again"));
             }

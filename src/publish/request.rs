@@ -45,8 +45,9 @@ pub(crate) struct Seen {
     pub(crate) at: Place,
     /// The branch's line then.
     pub(crate) line: LineId,
-    /// Whether nothing at all may have been committed to the branch since, whatever the keys.
-    pub(crate) unmoved: bool,
+    /// If given, nothing at all may have been committed to the branch since, whatever the keys, and no purge
+    /// may have begun or ended since this turn.
+    pub(crate) unmoved: Option<u64>,
     /// Whether the writes fail if another commit came first; else the last one to commit wins.
     pub(crate) first_wins: bool,
     /// What each key that is written was when it was tracked, in the order of the writes; nothing if

@@ -124,7 +124,7 @@ impl Store {
         let begun = engine::begun(path)?;
         let is_resumed = begun.is_some();
         let dir = begun.unwrap_or_else(|| format!("salvage-{now}").replace(':', "-"));
-        let is_whole = || engine::inspect(path).is_ok_and(|found| found.is_whole(path));
+        let is_whole = || engine::inspect(path).is_ok_and(|it| it.examine(path).0.is_empty());
         let mut salvaged = engine::Salvaged::default();
         if is_resumed || !is_whole() {
             if !is_resumed {

@@ -20,7 +20,8 @@ impl Store {
     /// the outbox and journals of sagas. Undo of the deletion brings the keys of branches back as
     /// absent. Merges, reverts and cherry-picks take what was purged for absent, on the sides and at the
     /// base: nothing of it comes back, and what is put again is a change, be it the very same value. While it
-    /// goes on, those that would change a key of the range are refused, and so is a [`restore`](Self::restore).
+    /// goes on, they are refused ([`Busy`](crate::ErrorKind::Busy)), but for fast-forwards, and so is
+    /// a [`restore`](Self::restore).
     ///
     /// Commits go on meanwhile; what they put into the range stays. From the first write on the purge
     /// comes to its end: if it is stopped, or the process is killed, then at the next purge or open. Until

@@ -334,9 +334,8 @@ impl Store {
         let work = |tx: &mut Txn<'_>| {
             // What is equal now is not written, so it must not change before the commit either.
             tx.demand_unmoved();
-            let changes = net_changes(&tx.base()?, &wanted, range)?;
-            wanted.graph().must_not_be_purged(changes.keys().map(Vec::as_slice))?;
-            for (key, (_, after)) in changes {
+            wanted.graph().must_not_be_purging()?;
+            for (key, (_, after)) in net_changes(&tx.base()?, &wanted, range)? {
                 // There may be a hash and no value by now: what is purged does not come back.
                 let value = if after.is_some() { wanted.get(&key)? } else { None };
                 match value {

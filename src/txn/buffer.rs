@@ -235,7 +235,7 @@ impl Buffer {
     }
 
     /// What is to be committed of it.
-    pub(super) fn into_part(self, unmoved: bool) -> Part {
+    pub(super) fn into_part(self, unmoved: Option<u64>) -> Part {
         let mut tracked = self.tracked;
         let mut rows = Vec::new();
         let mut writes = Vec::with_capacity(self.own.len());

@@ -85,7 +85,8 @@ pub struct Txn<'s> {
     table: &'s Arc<LockTable>,
     /// It owns locks, once it has asked for one.
     locks: Option<LockSession>,
-    unmoved: bool,
+    /// The turn of purges as of which nothing at all may come before it.
+    unmoved: Option<u64>,
     timer: Timer<'s>,
 }
 
@@ -121,7 +122,7 @@ impl<'s> Txn<'s> {
             attached: Vec::new(),
             table,
             locks: None,
-            unmoved: false,
+            unmoved: None,
             timer,
         })
     }
@@ -147,10 +148,10 @@ impl<'s> Txn<'s> {
         View::new(self.publisher.graph(), self.first.at)
     }
 
-    /// Demands that nothing at all is committed to the branch before this: for changes that were made
-    /// from the whole content of its base.
+    /// Demands that nothing at all is committed to the branch before this, and nothing is purged: for
+    /// changes that were made from the whole content of its base, and of other commits.
     pub(crate) fn demand_unmoved(&mut self) {
-        self.unmoved = true;
+        self.unmoved = Some(self.publisher.graph().purge_turn());
     }
 
     /// Sets a key.
@@ -428,7 +429,7 @@ impl<'s> Txn<'s> {
         let mut parts = Vec::with_capacity(1 + self.others.len());
         parts.extend(first.then(|| self.first.into_part(self.unmoved)));
         let others = self.others.into_iter().filter(|buffer| !buffer.is_idle());
-        parts.extend(others.map(|buffer| buffer.into_part(false)));
+        parts.extend(others.map(|buffer| buffer.into_part(None)));
         let (tracked, messages, attached) = (self.tracked, self.messages, self.attached);
         let request = Request { parts, options, tracked, messages, attached, ends: None };
         Ok((request, self.timer))

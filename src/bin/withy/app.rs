@@ -122,11 +122,7 @@ impl App {
         let mut options = Store::options().create(Create::Never).wait(self.wait()?);
         if !self.settings.is_given("author") {
             // The name of the login counts only if the store has no author.
-            if self.open_read().is_err() {
-                // Only a writer cuts what a power cut has left; if that is not it, this says what it is.
-                options.clone().open(&dir).doing(|| opening(&dir))?;
-                self.open_read()?;
-            }
+            self.open_read()?;
         }
         options = options.author(self.author());
         if self.settings.is_given("durability") {

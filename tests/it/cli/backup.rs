@@ -76,9 +76,9 @@ $ withy backup list nowhere
 ! hint: `withy backup create` makes one
 [2]
 $ withy backup create .withy
-! error: back up the store to .withy: .withy is not a backup of withy
-! hint: give the directory of a backup, or one that is absent or empty
-[4]
+! error: back up the store to .withy: DIR/.withy is inside of the store
+! hint: name a directory beside it, or on another disk
+[2]
 "#,
     );
 }
