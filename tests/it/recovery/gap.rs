@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use withy::{CheckupOptions, ErrorKind, Store};
 
-use super::log::{must_hold, ten_commits};
+use super::log::{must_hold, put_ten, ten_commits};
 use super::{copy, cut, name, newest, open_buffered, scratch, size, start_again};
-use crate::support::{must_fail, must_put, rows};
+use crate::support::{must_fail, rows};
 
 /// The first commit of each log, and how many there are.
 const FIRST: [usize; 4] = [0, 3, 7, 10];
@@ -90,15 +90,7 @@ fn ops_2_a_log_that_goes_on_where_the_one_before_has_lost_its_end_is_cut_by_a_sa
 /// need it still; what its ten commits made of `key-0` to `key-9` is all in that log.
 fn with_ended_log(dir: &Path) -> (PathBuf, PathBuf, Vec<u64>) {
     let (live, left) = (dir.join("live"), dir.join("left"));
-    drop(open_buffered(&live));
-    let store = open_buffered(&live);
-    let main = store.main().expect("main");
-    let log = newest(&live, ".log");
-    let mut starts = vec![size(&log)];
-    for n in 0..10 {
-        must_put(&main, &format!("key-{n}"), "value");
-        starts.push(size(&log));
-    }
+    let (store, log, starts) = put_ten(&live);
     let other = store.create_branch("other", "main", Default::default()).expect("a branch");
     let mut random = fastrand::Rng::with_seed(3);
     // Large values, until their family is written to a file and a new log begins.

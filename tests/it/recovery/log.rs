@@ -7,19 +7,26 @@ use withy::{ErrorKind, Store};
 use super::{copy, cut, flip, name, newest, open_buffered, scratch, size, start_again};
 use crate::support::{is_long, must_fail, must_put, rows};
 
-/// A store of ten commits, none of them synced since it was made, as the end of its process leaves it;
-/// and where each commit starts in the log, the end last.
-pub(super) fn ten_commits(dir: &Path) -> (PathBuf, Vec<u64>) {
-    let (live, left) = (dir.join("live"), dir.join("left"));
-    drop(open_buffered(&live));
-    let store = open_buffered(&live);
+/// An open store of ten commits, none of them synced since it was made; its log, and where each commit starts in
+/// it, the end last.
+pub(super) fn put_ten(live: &Path) -> (Store, PathBuf, Vec<u64>) {
+    drop(open_buffered(live));
+    let store = open_buffered(live);
     let main = store.main().expect("main");
-    let log = newest(&live, ".log");
+    let log = newest(live, ".log");
     let mut starts = vec![size(&log)];
     for n in 0..10 {
         must_put(&main, &format!("key-{n}"), "value");
         starts.push(size(&log));
     }
+    drop(main);
+    (store, log, starts)
+}
+
+/// The same as the end of its process leaves it.
+pub(super) fn ten_commits(dir: &Path) -> (PathBuf, Vec<u64>) {
+    let (live, left) = (dir.join("live"), dir.join("left"));
+    let (_store, _, starts) = put_ten(&live);
     copy(&live, &left);
     (left, starts)
 }
