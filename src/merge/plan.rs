@@ -64,10 +64,13 @@ impl<'g> Planner<'g> {
         let target = Target { place: ours, own: None };
         if let [base] = difference.bases.as_slice() {
             let changes = match self.graph.first_parents(*base, theirs)? {
-                Some(runs) => net_along(self.graph, &runs, &KeyRange::all()).and_then(|net| {
-                    let from = self.views.view(*base)?.clone();
-                    as_read(&from, self.views.view(theirs)?, net)
-                }),
+                Some(runs) => match net_along(self.graph, &runs, &KeyRange::all()) {
+                    Ok(net) if self.is_doubtful(&net) => {
+                        let from = self.views.view(*base)?.clone();
+                        as_read(&from, self.views.view(theirs)?, net)
+                    }
+                    net => net,
+                },
                 None => {
                     let mut touched = BTreeSet::new();
                     self.touched(&difference.only_second, &mut touched)
@@ -130,6 +133,12 @@ impl<'g> Planner<'g> {
             )?;
         }
         Ok(())
+    }
+
+    /// Whether the log alone does not tell what reads find, because values of some keys were purged.
+    fn is_doubtful(&self, net: &Net) -> bool {
+        let purged = self.graph.purged();
+        !purged.is_empty() && net.keys().any(|key| purged.covers(key))
     }
 
     /// What some keys have at two commits, where that differs.
@@ -208,9 +217,7 @@ impl<'g> Planner<'g> {
     ) -> Result<Option<BTreeMap<Vec<u8>, Option<ValueHash>>>> {
         /// Fewer rows than this are read at once.
         const FEW: usize = 256;
-        let purged = self.graph.purged();
-        let by_rows = changes.len() < FEW || changes.keys().any(|key| purged.covers(key));
-        if by_rows || target.own.is_some() {
+        if changes.len() < FEW || self.is_doubtful(changes) || target.own.is_some() {
             return Ok(None);
         }
         let Some(runs) = self.graph.first_parents(base, target.place)? else { return Ok(None) };

@@ -7,5 +7,6 @@ mod killed;
 mod left;
 mod memory;
 mod purge;
+mod purging;
 mod random;
 mod retention;

@@ -1,0 +1,90 @@
+//! OPS-7: what others hold keeps a purge from beginning, and what they may do while it is under way.
+
+use std::ops::ControlFlow;
+
+use withy::{CommitOptions, ErrorKind, MergeOptions, PurgeOptions, Read, Strategy};
+
+use super::purge::{fill, found_in, must_purge, range, secret};
+use crate::support::{Scratch, must_branch, must_fail, must_put, must_verify, rows};
+
+#[test]
+fn ops_7_a_purge_is_refused_while_somebody_holds_a_key_of_it() {
+    let store = Scratch::new();
+    let main = store.main().expect("main");
+    must_put(&main, "secret/a", &secret(1));
+    let topic = must_branch(&store, "topic", "main");
+    must_put(&topic, "secret/a", &secret(2));
+    must_put(&main, "secret/a", &secret(3));
+    let keep = MergeOptions::default().keep_open(true);
+    store.merge("main", "topic", keep).expect("it stops at its conflict");
+    let refused = |what: &str| {
+        let latest = store.latest();
+        let e = must_fail(store.purge(&range(), PurgeOptions::default()), ErrorKind::Busy);
+        assert_eq!(e.to_string(), what, "it is named");
+        assert_eq!(store.latest(), latest, "nothing has changed");
+        assert_eq!(store.purges().expect("records"), [], "nothing is recorded");
+    };
+    refused("the merge that is open on main holds secret/a");
+    store.abort_merge("main").expect("aborted");
+    let mut tx = store.begin("main").expect("a transaction");
+    tx.put("secret/new", secret(4)).expect("it is put");
+    tx.prepare("order 17", CommitOptions::default()).expect("prepared");
+    refused("prepared transaction order 17 holds secret/new");
+    store.rollback_prepared("order 17").expect("rolled back");
+    must_purge(&store);
+    store.sync().expect("on disk");
+    assert_eq!(found_in(&store.path()), 0, "nor is what was prepared or in conflict left");
+}
+
+#[test]
+fn ops_7_a_merge_of_what_is_being_purged_waits_for_its_end() {
+    for stop_at in 1..12 {
+        let store = Scratch::new();
+        fill(&store);
+        let side = must_branch(&store, "side", "v1");
+        must_put(&side, "secret/again", "side");
+        must_put(&side, "open/side", "side");
+        let mut calls = 0;
+        let options = PurgeOptions::default().progress(|_| {
+            calls += 1;
+            if calls > stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if store.purge(&range(), options).is_ok() {
+            assert!(stop_at > 4, "it was stopped at many places");
+            return;
+        }
+        let before = rows(&store.main().expect("main"));
+        // The tag has some values still: they come back neither by a merge nor by a restore.
+        let theirs = || MergeOptions::default().strategy(Strategy::Theirs);
+        must_put(&side, "secret/new", "after the purge");
+        let begun = !store.purges().expect("records").is_empty();
+        if begun {
+            let merged = store.merge("main", "side", theirs());
+            must_fail(merged, ErrorKind::Busy);
+            let back = store.restore("main", "v1", &range(), CommitOptions::default());
+            must_fail(back, ErrorKind::Busy);
+            assert_eq!(rows(&store.main().expect("main")), before, "nothing has changed");
+            let other = must_branch(&store, "other", "main");
+            must_put(&other, "open/other", "1");
+            store.merge("main", "other", theirs()).expect("a branch is moved on all the same");
+        }
+        must_purge(&store);
+        store.merge("main", "side", theirs()).expect("afterwards it is merged");
+        let left = store.main().expect("main").count(&range()).expect("a count");
+        assert_eq!(left, 0, "the next purge has removed what was put meanwhile, too");
+        must_verify(&store);
+    }
+}
+
+#[test]
+fn ops_7_a_purge_is_refused_while_files_of_a_salvage_are_in_the_store() {
+    let store = Scratch::new();
+    fill(&store);
+    let aside = store.path().join("salvage-2026-01-01T00-00-00.000Z");
+    std::fs::create_dir(&aside).expect("mkdir");
+    let refused = must_fail(store.purge(&range(), PurgeOptions::default()), ErrorKind::Busy);
+    assert!(refused.to_string().contains("salvage-2026"), "it is named: {refused}");
+    assert!(store.purges().expect("records").is_empty(), "nothing has begun");
+    std::fs::remove_dir(&aside).expect("rmdir");
+    must_purge(&store);
+}
