@@ -41,6 +41,11 @@ impl Gone {
         self.is_kept(seq) || (self.is_within(seq) && self.lowest() <= seq)
     }
 
+    /// Whether what a commit did to a key is there, and what the key was before.
+    pub(crate) fn holds_change(&self, key: &[u8], seq: Seq) -> bool {
+        self.is_within(seq) && self.floor(key) <= seq
+    }
+
     /// Whether a commit is kept though others around it may be gone.
     fn is_kept(&self, seq: Seq) -> bool {
         !self.0.dead && self.0.kept.binary_search(&seq.get()).is_ok()
@@ -86,6 +91,19 @@ impl Gone {
         }
         let at = self.0.kept.partition_point(|kept| *kept < from.get());
         self.0.kept.get(at).is_some_and(|kept| next.is_none_or(|next| *kept < next.get()))
+    }
+}
+
+impl Gone {
+    /// The newest moment of a line that begins with this commit of which every reader of it sees what was
+    /// written by then, or something newer. None if nothing is read of the line.
+    pub(crate) fn hidden_upto(&self, first: Seq) -> Option<Seq> {
+        let lowest = self.lowest();
+        let is_read = |top| lowest.get() <= top && first.get() <= top;
+        let is_run_read = !self.0.dead && self.0.top.is_none_or(is_read);
+        // What the floor itself has replaced is still shown.
+        let run = is_run_read.then(|| Seq::new(lowest.get().saturating_sub(1)));
+        run.into_iter().chain(self.0.kept.first().copied().map(Seq::new)).min()
     }
 }
 

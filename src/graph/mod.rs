@@ -67,6 +67,33 @@ pub(crate) struct Line {
     pub(crate) layer_rows: u64,
 }
 
+impl From<LineRecord> for Line {
+    fn from(stored: LineRecord) -> Self {
+        Self {
+            fork: stored.fork.map(Place::from),
+            layers: stored.layers.into_iter().map(Place::from).collect(),
+            layer_rows: stored.layer_rows,
+        }
+    }
+}
+
+impl Line {
+    /// Whether nothing is to be read of the line any more, which only says where others came from; what it
+    /// was read through may be gone.
+    pub(crate) fn is_bare(&self, gone: Option<&Gone>) -> bool {
+        let (Some(fork), Some(gone)) = (self.fork, gone) else { return false };
+        gone.hidden_upto(fork.seq.next()).is_none()
+    }
+
+    /// The layer of a line that was flattened: up to a commit above the fork, and nothing is below it.
+    pub(crate) fn flat(&self) -> Option<Place> {
+        match (self.fork, &*self.layers) {
+            (Some(fork), &[layer]) if layer.seq > fork.seq => Some(layer),
+            _ => None,
+        }
+    }
+}
+
 /// What is needed of a line's newest commit to write the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -137,11 +164,7 @@ impl Graph {
         if stored.fork.is_some_and(|fork| fork.line >= id.get()) {
             return Err(missing("fork of line", id.get()));
         }
-        let line = Arc::new(Line {
-            fork: stored.fork.map(Place::from),
-            layers: stored.layers.into_iter().map(Place::from).collect(),
-            layer_rows: stored.layer_rows,
-        });
+        let line = Arc::new(Line::from(stored));
         let mut cache = self.lines.write().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHED_LINES {
             cache.clear();

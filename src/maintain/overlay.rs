@@ -75,11 +75,12 @@ pub(crate) fn compact(publisher: &Publisher, line: LineId) -> Result<()> {
 
 /// How many rows a layer has.
 fn size(publisher: &Publisher, layer: &Place) -> Result<u64> {
-    let header = publisher.graph().header(layer.seq)?;
-    if header.line == layer.line.get() {
-        return Ok(header.rows);
+    let line = publisher.graph().line(layer.line)?;
+    // A read layer has no commits, and the one that it shows may be gone.
+    if line.fork.is_none() && layer.line != LineId::ROOT {
+        return Ok(line.layer_rows);
     }
-    Ok(publisher.graph().line(layer.line)?.layer_rows)
+    Ok(publisher.graph().header(layer.seq)?.rows)
 }
 
 /// The first run of two or more neighbours, newest first, in which none is much larger than those

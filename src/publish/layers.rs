@@ -10,9 +10,9 @@ use crate::format::refs::{At, LayerRecord, LineRecord, meta};
 use crate::format::row::Cell;
 use crate::format::{Family, keys, record};
 use crate::graph::Place;
-use crate::id::LineId;
+use crate::id::{LineId, Seq};
 use crate::kv::{Direction, KeyRange};
-use crate::view::{ScanRow, Scanner};
+use crate::view::{ScanRow, ScanVersion, Scanner};
 
 /// More layers than this are worth merging.
 pub(crate) const MAX_LAYERS: usize = 4;
@@ -81,50 +81,100 @@ impl Publisher {
     /// Makes one read layer of a run of fixed layers. Deletions stay in it, for they say when a key went.
     /// `None` if the store is being closed meanwhile; what was written is then removed at open.
     pub(crate) fn make_layer(&self, group: &[Place]) -> Result<Option<LayerRecord>> {
-        let engine = self.engine();
         let (top, bottom) = (group[0], group[group.len() - 1]);
-        let line = {
-            let mut writer = self.lock()?;
-            let line = Self::new_line(&mut writer);
-            let mut set = WriteSet::default();
-            let stored = LineRecord { fork: None, layers: Vec::new(), layer_rows: 0 };
-            engine.put(&mut set, Family::Refs, &keys::line(line), &record::encode(&stored));
-            engine.put(&mut set, Family::Meta, &unfinished(line), &[]);
-            engine.write(set)?;
-            line
-        };
-        let mut scanner = Scanner::new(engine, group, &KeyRange::all(), Direction::Forward, None);
-        let (mut set, mut key, mut row, mut rows) =
-            (WriteSet::default(), Vec::new(), Vec::new(), 0);
-        while let Some((user_key, version)) = scanner.next_version()? {
-            let cell = match &version.row {
-                None => Cell::Deleted,
-                Some(ScanRow::Inline(value)) => Cell::Inline(value),
-                Some(ScanRow::Blob { hash, len }) => Cell::Blob { hash: *hash, len: *len },
-                Some(ScanRow::Purged { hash }) => Cell::Purged { hash: *hash },
-            };
-            keys::head_into(line, &user_key, &mut key);
-            let seq = self.graph.birth(version.place.line, version.place.seq)?;
-            cell.write_head(seq, &mut row);
-            engine.put(&mut set, Family::Head, &key, &row);
-            rows += 1;
-            if set.size() >= SET_BYTES {
+        let mut layer = LayerRows::begin(self)?;
+        let mut scanner = layer.scan(group);
+        while let Some((key, version)) = scanner.next_version()? {
+            layer.put(&key, &version)?;
+            if layer.set.size() >= SET_BYTES {
                 if self.is_stopping() {
                     return Ok(None);
                 }
-                let _writer = self.lock()?;
-                engine.write(std::mem::take(&mut set))?;
+                layer.flush()?;
             }
         }
-        let made = LayerRecord { line: line.get() };
-        let stored = LineRecord { fork: None, layers: Vec::new(), layer_rows: rows };
-        engine.put(&mut set, Family::Refs, &keys::line(line), &record::encode(&stored));
+        let made = LayerRecord { line: layer.line.get() };
         let name = keys::layer((top.line, top.seq), bottom.line);
-        engine.put(&mut set, Family::Refs, &name, &record::encode(&made));
-        engine.delete(&mut set, Family::Meta, &unfinished(line));
+        self.engine().put(&mut layer.set, Family::Refs, &name, &record::encode(&made));
         let _writer = self.lock()?;
-        engine.write(set)?;
+        self.engine().write(layer.finish())?;
         Ok(Some(made))
+    }
+
+    /// Flattens a line of which nothing is read below a commit: from there on it is read through one layer
+    /// of its own, with what it has not written itself up to that commit. Deletions are left out, for
+    /// nothing is below. `bottom` gives the lowest line that a layer was made of; `pause` is called with
+    /// the bytes written, and may end it. The caller sees to it that no other layers are made meanwhile.
+    ///
+    /// Cost: the rows of the layers.
+    pub(crate) fn flatten(
+        &self,
+        (line, upto): (LineId, Seq),
+        bottom: impl Fn(LineId) -> LineId,
+        mut pause: impl FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
+        let stored = self.graph.line(line)?;
+        let mut layer = LayerRows::begin(self)?;
+        let mut scanner = layer.scan(&stored.layers);
+        let mut own = layer.scan(&[Place { line, seq: upto }]);
+        let mut covered = own.next_version()?.map(|(key, _)| key);
+        while let Some((key, version)) = scanner.next_version()? {
+            while covered.as_ref().is_some_and(|covered| *covered < key) {
+                covered = own.next_version()?.map(|(key, _)| key);
+            }
+            if version.row.is_some() && covered.as_ref() != Some(&key) {
+                layer.put(&key, &version)?;
+            }
+            if layer.set.size() >= SET_BYTES {
+                let bytes = layer.set.size() as u64;
+                layer.flush()?;
+                if let Err(stopped) = pause(bytes) {
+                    layer.abandon()?;
+                    return Err(stopped);
+                }
+            }
+        }
+        let flat = Place { line: layer.line, seq: upto };
+        let next = layer.line.next();
+        let mut set = layer.finish();
+        let mut changed = self.relay(&mut set, (LineId::ROOT, next), (line, flat), &bottom)?;
+        let _writer = self.lock()?;
+        // Those that have forked since the layer was begun.
+        let newer = (next, LineId::new(u64::MAX));
+        changed.extend(self.relay(&mut set, newer, (line, flat), &bottom)?);
+        self.engine().write(set)?;
+        changed.into_iter().for_each(|line| self.graph.forget_line(line));
+        self.refs.moved([]);
+        Ok(())
+    }
+
+    /// Writes the layers of lines, of those from one to another, that are read through a line which was
+    /// flattened; says which.
+    fn relay(
+        &self,
+        set: &mut WriteSet,
+        (from, to): (LineId, LineId),
+        (line, flat): (LineId, Place),
+        bottom: impl Fn(LineId) -> LineId,
+    ) -> Result<Vec<LineId>> {
+        let engine = self.engine();
+        let mut out = Vec::new();
+        let mut rows = engine.iter(Family::Refs, &keys::line(from), Some(&keys::line(to)));
+        rows.seek_to_first();
+        while let Some((key, value)) = rows.current()? {
+            let id = LineId::new(keys::number_at(key, 1)?);
+            let mut stored: LineRecord = record::decode("line", value)?;
+            let is_of = |layer: &At| bottom(LineId::new(layer.line)) == line;
+            let own = (id == line).then_some(0);
+            if let Some(left) = own.or(stored.layers.iter().position(is_of).map(|at| at + 1)) {
+                stored.layers.truncate(left);
+                stored.layers.push(flat.into());
+                engine.put(set, Family::Refs, key, &record::encode(&stored));
+                out.push(id);
+            }
+            rows.next();
+        }
+        Ok(out)
     }
 
     /// Puts new layers in the place of old ones that show the same.
@@ -145,6 +195,72 @@ impl Publisher {
         self.graph.forget_line(line);
         self.refs.moved([]);
         Ok(())
+    }
+}
+
+/// The rows of a read layer on their way to the store. What is not finished is removed at the next open.
+struct LayerRows<'p> {
+    publisher: &'p Publisher,
+    line: LineId,
+    rows: u64,
+    set: WriteSet,
+    key: Vec<u8>,
+    row: Vec<u8>,
+}
+
+impl<'p> LayerRows<'p> {
+    fn begin(publisher: &'p Publisher) -> Result<Self> {
+        let engine = publisher.engine();
+        let mut writer = publisher.lock()?;
+        let line = Publisher::new_line(&mut writer);
+        let mut set = WriteSet::default();
+        let stored = LineRecord { fork: None, layers: Vec::new(), layer_rows: 0 };
+        engine.put(&mut set, Family::Refs, &keys::line(line), &record::encode(&stored));
+        engine.put(&mut set, Family::Meta, &unfinished(line), &[]);
+        engine.write(set)?;
+        let set = WriteSet::default();
+        Ok(Self { publisher, line, rows: 0, set, key: Vec::new(), row: Vec::new() })
+    }
+
+    fn scan(&self, layers: &[Place]) -> Scanner<'p> {
+        let engine = self.publisher.engine();
+        Scanner::new(engine, layers, &KeyRange::all(), Direction::Forward, None)
+    }
+
+    fn put(&mut self, key: &[u8], version: &ScanVersion) -> Result<()> {
+        let cell = match &version.row {
+            None => Cell::Deleted,
+            Some(ScanRow::Inline(value)) => Cell::Inline(value),
+            Some(ScanRow::Blob { hash, len }) => Cell::Blob { hash: *hash, len: *len },
+            Some(ScanRow::Purged { hash }) => Cell::Purged { hash: *hash },
+        };
+        keys::head_into(self.line, key, &mut self.key);
+        let Place { line, seq } = version.place;
+        cell.write_head(self.publisher.graph.birth(line, seq)?, &mut self.row);
+        self.publisher.engine().put(&mut self.set, Family::Head, &self.key, &self.row);
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let _writer = self.publisher.lock()?;
+        self.publisher.engine().write(std::mem::take(&mut self.set))
+    }
+
+    /// Leaves the rows to the next collection, which removes what nothing is read through.
+    fn abandon(mut self) -> Result<()> {
+        let engine = self.publisher.engine();
+        engine.delete(&mut self.set, Family::Meta, &unfinished(self.line));
+        self.flush()
+    }
+
+    /// What is left to write, so that the layer is there.
+    fn finish(mut self) -> WriteSet {
+        let engine = self.publisher.engine();
+        let stored = LineRecord { fork: None, layers: Vec::new(), layer_rows: self.rows };
+        engine.put(&mut self.set, Family::Refs, &keys::line(self.line), &record::encode(&stored));
+        engine.delete(&mut self.set, Family::Meta, &unfinished(self.line));
+        self.set
     }
 }
 

@@ -309,8 +309,7 @@ pub(super) fn open_buffer(
             // A commit came since.
             is_later = graph.line(line)?.fork.is_some_and(|fork| fork.seq > began);
             at = graph.at_or_before(line, began)?;
-            let rows = if at.line == line { graph.header(at.seq)?.rows } else { 0 };
-            layers = layers_at(graph, Place { line, seq: at.seq }, rows)?;
+            layers = layers_at(graph, at, graph.header(at.seq)?.rows)?;
         }
         let reader = Reader { place: at, layers: Layers::clone(&layers), since: Some(began) };
         Ok((reader, (!is_later).then_some((line, at, layers))))

@@ -53,7 +53,8 @@ struct Versions {
 
 impl Versions {
     fn push(&mut self, graph: &Graph, line: LineId, key: &[u8], version: RawVersion) {
-        let is_there = |gone: Arc<Gone>| gone.has(version.seq) && version.seq >= gone.floor(key);
+        // Of a commit that is kept by itself it is not known what it replaced.
+        let is_there = |gone: Arc<Gone>| gone.holds_change(key, version.seq);
         if !graph.gone(line).is_none_or(is_there) {
             self.kept.get_or_insert(self.all.len());
         }
@@ -92,7 +93,16 @@ fn versions(graph: &Graph, place: Place, key: &[u8]) -> Result<Versions> {
                 rows.next();
             }
         }
-        next = line.fork.map(|fork| Place { line: fork.line, seq: fork.seq });
+        if let Some(flat) = line.flat() {
+            // All that is left of what was below; the commits are gone.
+            if let Some(row) = engine.get(Family::Head, &keys::head(flat.line, key))? {
+                let (seq, cell) = read_head(&row)?;
+                out.kept.get_or_insert(out.all.len());
+                out.all.push(RawVersion { seq, row: ScanRow::present(&cell) });
+            }
+            break;
+        }
+        next = line.fork;
     }
     Ok(out)
 }

@@ -18,7 +18,7 @@ pub(crate) use layers::{Layers, head_of, layers_at};
 pub use read::Read;
 pub(crate) use read::sorted_multi_get;
 pub use scan::Scan;
-pub(crate) use scan::{Own, ScanRow, Scanner, Watch};
+pub(crate) use scan::{Own, ScanRow, Scanner, Version as ScanVersion, Watch};
 
 use crate::engine::{Engine, Slice};
 use crate::error::{Error, ErrorKind, Result};

@@ -6,6 +6,8 @@
 //! `blobs`). At the end the files that held it are compacted.
 
 pub(super) mod blobs;
+mod flatten;
+mod forks;
 mod log;
 mod plan;
 mod policy;
@@ -32,7 +34,6 @@ use crate::graph::{Gone, Graph};
 use crate::id::{LineId, Seq};
 use crate::publish::Publisher;
 use plan::{Planner, Reading};
-use reach::Reach;
 
 /// Removals are written in sets of about this many bytes of keys, so that commits go on in between.
 const SET_BYTES: usize = 256 << 10;
@@ -111,6 +112,9 @@ pub(crate) fn collect<'a>(
     run.options.meter.stage("plan", None, None)?;
     run.old_operations(oldest)?;
     run.plan(&policy.retention, now)?;
+    if run.flatten(&policy.retention, now)? {
+        run.plan(&policy.retention, now)?;
+    }
     run.remove_gone(None)?;
     run.reclaim()?;
     run.finish()?;
@@ -139,18 +143,15 @@ impl<'a> Collector<'a> {
         let mut tries = 0;
         loop {
             let begun = publisher.begin_letting_go()?;
-            let unnamed = retention.unnamed_floors(graph, now)?;
-            let finder = roots::Finder { graph, refs, retention, now, unnamed };
-            let mut found = finder.all()?;
+            let finder = roots::Finder::new((graph, refs), retention, now)?;
             let followed = cursor::pinned(graph.engine(), publisher.now())?;
-            found.extend(finder.followed(followed)?);
-            let reach = Reach::from(graph, &found)?;
+            let reach = finder.reach(followed)?;
             let since = self.options.since.into_iter().chain(followed.map(Seq::next)).min();
             let planner = Planner::new(&reach, graph, &prefixes, begun)?;
             let draft = planner.draft(&Reading::of(graph.reading().iter(), since))?;
             let planned = publisher.let_go(begun, |readers| {
                 // Merges that were opened meanwhile, and the like, have moved no ref.
-                if finder.under_way()?.iter().any(|root| !reach.has(root.place)) {
+                if finder.under_way()?.iter().any(|root| !planner.has(root.place)) {
                     return Ok(None);
                 }
                 let acked = cursor::pinned(graph.engine(), publisher.now())?;

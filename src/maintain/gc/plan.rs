@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::forks::{ReadLayers, Settled};
 use super::reach::{Need, Reach, Run};
 use crate::error::Result;
-use crate::format::refs::{GoneRecord, LayerRecord};
-use crate::format::{Family, keys, record};
-use crate::graph::{Gone, Graph, Reader, Readers};
+use crate::format::refs::GoneRecord;
+use crate::format::{Family, keys};
+use crate::graph::{Gone, Graph, Place, Reader, Readers};
 use crate::id::{LineId, Seq};
 use crate::publish::{Begun, LettingGo};
 
@@ -16,6 +17,8 @@ pub(super) struct Reading {
     places: BTreeMap<LineId, BTreeSet<Seq>>,
     /// Nothing goes that any line has from here on.
     since: Option<Seq>,
+    /// Whether somebody may yet come to read what refs were at some moment.
+    is_open: bool,
 }
 
 impl Reading {
@@ -23,6 +26,7 @@ impl Reading {
         let mut out = Self { since, ..Self::default() };
         for reader in readers {
             out.since = out.since.into_iter().chain(reader.since).min();
+            out.is_open |= reader.since.is_some();
             for place in reader.layers.iter().chain([&reader.place]) {
                 out.places.entry(place.line).or_default().insert(place.seq);
             }
@@ -43,34 +47,47 @@ struct Letting {
 /// A plan that is made while others commit and begin to read.
 pub(super) struct Draft {
     lines: BTreeMap<LineId, Letting>,
+    moment: Moment,
+}
+
+/// What is being read, but for places.
+#[derive(Clone, Copy)]
+struct Moment {
     since: Option<Seq>,
+    is_open: bool,
 }
 
 /// Builds a plan from what is reachable and what is being read.
 pub(super) struct Planner<'a> {
     graph: &'a Graph,
     prefixes: &'a [Vec<u8>],
-    reach: &'a Reach<'a>,
+    needed: Settled,
     begun: Begun,
-    /// Lines of read layers, with the key of the row that says so.
-    layers: BTreeMap<LineId, Vec<u8>>,
+    layers: ReadLayers,
     /// Lines of read layers that are being made.
     unfinished: BTreeSet<LineId>,
 }
 
 impl<'a> Planner<'a> {
     pub(super) fn new(
-        reach: &'a Reach<'a>,
+        reach: &Reach<'_>,
         graph: &'a Graph,
         prefixes: &'a [Vec<u8>],
         begun: Begun,
     ) -> Result<Self> {
-        let (layers, unfinished) = (layer_rows(graph)?, unfinished(graph)?);
-        Ok(Self { graph, prefixes, reach, begun, layers, unfinished })
+        let (layers, unfinished) = (ReadLayers::load(graph)?, unfinished(graph)?);
+        let needed = Settled::of(reach, graph, &layers, &BTreeSet::new())?;
+        Ok(Self { graph, prefixes, needed, begun, layers, unfinished })
+    }
+
+    /// Whether a commit stays whole.
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.needed.has(place)
     }
 
     /// What may be let go, as far as it is known. Cost: a look at each line.
     pub(super) fn draft(&self, reading: &Reading) -> Result<Draft> {
+        let moment = Moment { since: reading.since, is_open: reading.is_open };
         let mut lines = BTreeMap::new();
         let mut rows = self.graph.engine().iter_prefix(Family::Refs, &[keys::kind::LINE]);
         rows.seek_to_first();
@@ -78,11 +95,11 @@ impl<'a> Planner<'a> {
             let line = LineId::new(keys::number_at(key, 1)?);
             rows.next();
             if line < self.begun.next_line {
-                let letting = self.decide(line, reading.places.get(&line), reading.since)?;
+                let letting = self.decide(line, reading.places.get(&line), moment)?;
                 lines.extend(letting.map(|letting| (line, letting)));
             }
         }
-        Ok(Draft { lines, since: reading.since })
+        Ok(Draft { lines, moment })
     }
 
     /// Makes a plan of a draft, as of now. Called under the commit lock, while nobody can begin to read, and
@@ -98,7 +115,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Option<LettingGo>> {
         let reading = Reading::of(readers.open(), since);
         // Whoever began after the draft needs what branches were then, or later.
-        let bound = draft.since.unwrap_or(self.begun.newest);
+        let bound = draft.moment.since.unwrap_or(self.begun.newest);
         if reading.since.is_some_and(|since| since < bound) {
             return Ok(None);
         }
@@ -107,7 +124,7 @@ impl<'a> Planner<'a> {
             if seqs.iter().all(|seq| letting.gone.holds(*seq)) {
                 continue;
             }
-            match self.decide(*line, Some(seqs), draft.since)? {
+            match self.decide(*line, Some(seqs), draft.moment)? {
                 Some(letting) => draft.lines.insert(*line, letting),
                 None => draft.lines.remove(line),
             };
@@ -126,17 +143,17 @@ impl<'a> Planner<'a> {
         &self,
         line: LineId,
         read: Option<&BTreeSet<Seq>>,
-        since: Option<Seq>,
+        moment: Moment,
     ) -> Result<Option<Letting>> {
         if self.unfinished.contains(&line) {
             return Ok(None);
         }
-        let (gone, layer) = match self.reach.needs.get(&line) {
-            Some(need) => (self.living(line, need, read, since)?, None),
-            None if self.reach.layers.contains(&line) || read.is_some() => return Ok(None),
+        let (gone, layer) = match self.needed.needs.get(&line) {
+            Some(need) => (self.living(line, need, read, moment)?, None),
+            None if self.needed.layers.contains(&line) || read.is_some() => return Ok(None),
             None => {
                 let gone = GoneRecord { dead: true, ..GoneRecord::default() };
-                (gone, self.layers.get(&line).cloned())
+                (gone, self.layers.named.get(&line).map(|named| named.row.clone()))
             }
         };
         let known = self.graph.gone(line);
@@ -159,13 +176,17 @@ impl<'a> Planner<'a> {
         line: LineId,
         need: &Need,
         read: Option<&BTreeSet<Seq>>,
-        since: Option<Seq>,
+        Moment { since, is_open }: Moment,
     ) -> Result<GoneRecord> {
         let old = self.graph.gone(line).map(|gone| (*gone).clone()).unwrap_or_default();
         let last = self.graph.on_line(line, Seq::MAX)?.unwrap_or(Seq::ROOT);
         let (run, others) = join(&need.runs);
         let is_in_part = |seq: &Seq| old.has(*seq) && !old.holds(*seq);
         let in_part: Vec<Seq> = read.into_iter().flatten().copied().filter(is_in_part).collect();
+        let is_past = !is_open && since.is_none_or(|since| last < since);
+        if is_past && !need.grows && in_part.is_empty() && need.runs.iter().all(Run::is_bare) {
+            return Ok(alone(&old, need.kept.iter().chain(read.into_iter().flatten())));
+        }
         let below = others.iter().map(|other| self.commits_of(line, other));
         let below: Vec<Vec<Seq>> = below.collect::<Result<_>>()?;
         let mut prefixes: BTreeSet<&[u8]> = self.prefixes.iter().map(Vec::as_slice).collect();
@@ -234,17 +255,14 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Lines of read layers, with the key of the row that says so.
-fn layer_rows(graph: &Graph) -> Result<BTreeMap<LineId, Vec<u8>>> {
-    let mut out = BTreeMap::new();
-    let mut rows = graph.engine().iter_prefix(Family::Refs, &[keys::kind::LAYER]);
-    rows.seek_to_first();
-    while let Some((key, value)) = rows.current()? {
-        let layer: LayerRecord = record::decode("read layer", value)?;
-        out.insert(LineId::new(layer.line), key.to_vec());
-        rows.next();
-    }
-    Ok(out)
+/// What is gone of a line of which nothing stays but some commits, each by itself.
+fn alone<'s>(old: &Gone, kept: impl Iterator<Item = &'s Seq>) -> GoneRecord {
+    let floors = old.record().floors.clone();
+    // The root commit is at the top, and need not be named unless there is a floor above it.
+    let apart = |seq: &u64| *seq > 0 || floors.iter().any(|floor| floor.1 > 0);
+    let kept: BTreeSet<u64> = kept.filter(|seq| old.holds(**seq)).map(|seq| seq.get()).collect();
+    let kept = kept.into_iter().filter(apart).collect();
+    GoneRecord { floors, kept, top: Some(0), dead: false }
 }
 
 /// Lines of read layers that are being made.
@@ -269,7 +287,7 @@ fn join(runs: &[Run]) -> (Run, Vec<Run>) {
     };
     let mut others = Vec::new();
     while let Some(run) = runs.pop() {
-        if run.lowest() == Seq::MAX {
+        if run.is_bare() {
             // No more than the commits that are kept by themselves.
             continue;
         }

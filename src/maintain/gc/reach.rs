@@ -40,6 +40,11 @@ impl Run {
         self.floors.iter().copied().max().unwrap_or(Seq::ROOT)
     }
 
+    /// Whether no commits are needed but those that are kept by themselves.
+    pub(super) fn is_bare(&self) -> bool {
+        self.lowest() == Seq::MAX
+    }
+
     fn covers(&self, other: &Self) -> bool {
         self.top >= other.top && self.floors.iter().zip(&other.floors).all(|(a, b)| a <= b)
     }
@@ -52,14 +57,35 @@ pub(super) struct Need {
     pub(super) runs: Vec<Run>,
     /// Commits that stay whole, whatever else.
     pub(super) kept: BTreeSet<Seq>,
+    /// Commits from which reachable lines fork, with these lines.
+    pub(super) forks: BTreeMap<Seq, BTreeSet<LineId>>,
+    /// The highest commit that anything but a fork leads to.
+    pub(super) led: Option<Seq>,
+    /// A branch is on it, or may come to be again.
+    pub(super) grows: bool,
+}
+
+impl Need {
+    /// Whether anything is to be read of the line.
+    pub(super) fn is_read(&self) -> bool {
+        self.grows || !self.kept.is_empty() || self.runs.iter().any(|run| !run.is_bare())
+    }
+
+    /// The highest commit that is needed, if one fork leads to it and nothing else; and the line that forks
+    /// there. Two ways down meet in none such, so that no merge can start from it.
+    pub(super) fn lone_fork(&self) -> Option<(Seq, LineId)> {
+        let (&seq, lines) = self.forks.last_key_value()?;
+        let line = lines.first().filter(|_| lines.len() == 1)?;
+        let is_highest = self.led.is_none_or(|led| led < seq);
+        let is_bare = self.runs.iter().all(|run| run.top < seq || run.is_bare());
+        (is_highest && is_bare).then_some((seq, *line))
+    }
 }
 
 /// All lines that are reachable.
 pub(super) struct Reach<'g> {
     graph: &'g Graph,
     pub(super) needs: BTreeMap<LineId, Need>,
-    /// Lines of read layers that reachable lines are read through.
-    pub(super) layers: BTreeSet<LineId>,
     waiting: Vec<(LineId, Run)>,
 }
 
@@ -68,13 +94,13 @@ impl<'g> Reach<'g> {
     ///
     /// Cost: the lines, forks and merges that are reachable; memory likewise.
     pub(super) fn from(graph: &'g Graph, roots: &[Root]) -> Result<Self> {
-        let (needs, layers, waiting) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        let mut reach = Self { graph, needs, layers, waiting };
+        let mut reach = Self { graph, needs: BTreeMap::new(), waiting: Vec::new() };
         for root in roots {
-            reach.add(root.place.line, root.place.seq, &root.floors);
+            reach.lead(root.place, &root.floors);
             reach.keep(root.place);
             if let Some((line, top)) = root.line {
-                reach.add(line, top, &root.floors);
+                reach.lead(Place { line, seq: top }, &root.floors);
+                reach.needs.entry(line).or_default().grows = true;
             }
         }
         reach.walk()?;
@@ -82,6 +108,13 @@ impl<'g> Reach<'g> {
             reach.walk()?;
         }
         Ok(reach)
+    }
+
+    /// Adds what is reached by a way that is no fork.
+    fn lead(&mut self, to: Place, floors: &[Seq]) {
+        let need = self.needs.entry(to.line).or_default();
+        need.led = need.led.max(Some(to.seq));
+        self.add(to.line, to.seq, floors);
     }
 
     /// Adds what is reached of a line by one way.
@@ -108,16 +141,11 @@ impl<'g> Reach<'g> {
             let stored = self.graph.line(line)?;
             if let Some(fork) = stored.fork {
                 self.add(fork.line, fork.seq, &run.floors);
-                self.keep(fork);
-            }
-            for layer in stored.layers.iter() {
-                self.layers.insert(layer.line);
-                if let Some(need) = self.needs.get_mut(&layer.line) {
-                    need.kept.insert(layer.seq);
-                }
+                let need = self.needs.entry(fork.line).or_default();
+                need.forks.entry(fork.seq).or_default().insert(line);
             }
             self.merges(line, run.lowest(), run.top, |reach, _, from| {
-                reach.add(from.line, from.seq, &run.floors);
+                reach.lead(from, &run.floors);
                 if from.seq < run.highest() {
                     // What a kept commit has merged is where the next merge starts from.
                     reach.keep(from);
@@ -165,6 +193,7 @@ impl<'g> Reach<'g> {
             let whole =
                 |seq: Seq| need.runs.iter().any(|run| run.lowest() <= seq && seq <= run.top);
             let mut stands = need.kept;
+            stands.extend(need.forks.keys());
             stands.extend(need.runs.iter().flat_map(|run| [run.lowest(), run.top]));
             // What was merged last from each line, and not looked at yet.
             let mut last: BTreeMap<LineId, (Seq, Place)> = BTreeMap::new();
@@ -186,21 +215,17 @@ impl<'g> Reach<'g> {
             found.extend(last.into_values().filter(|(at, _)| stands.range(*at..).next().is_some()));
             for (_, place) in found {
                 let Some(known) = self.needs.get(&place.line) else { continue };
+                // One that is only a fork may be let go, if nothing is merged from there.
                 if known.kept.contains(&place.seq) || !self.is_whole(place) {
                     continue;
                 }
                 let floors = known.runs.first().map_or(0, |run| run.floors.len());
-                self.add(place.line, place.seq, &vec![Seq::MAX; floors]);
+                self.lead(place, &vec![Seq::MAX; floors]);
                 self.keep(place);
                 changed = true;
             }
         }
         Ok(changed)
-    }
-
-    /// Whether a commit is among what is reached, and stays whole.
-    pub(super) fn has(&self, place: Place) -> bool {
-        self.needs.get(&place.line).is_some_and(|need| need.kept.contains(&place.seq))
     }
 
     fn is_whole(&self, place: Place) -> bool {

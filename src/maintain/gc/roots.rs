@@ -1,7 +1,7 @@
 //! What keeps commits: branches, tags, operations that can be undone, and work under way.
 
 use super::policy::Retention;
-use super::reach::Root;
+use super::reach::{Reach, Root};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::format::merge::OpenRecord;
@@ -14,17 +14,33 @@ use crate::refs::Refs;
 
 /// What is needed to find the roots.
 pub(super) struct Finder<'a> {
-    pub(super) graph: &'a Graph,
-    pub(super) refs: &'a Refs,
-    pub(super) retention: &'a Retention,
-    pub(super) now: Timestamp,
+    graph: &'a Graph,
+    refs: &'a Refs,
+    retention: &'a Retention,
+    now: Timestamp,
     /// What is kept of the history of commits that no branch stands for, by prefix.
-    pub(super) unnamed: Vec<Seq>,
+    unnamed: Vec<Seq>,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    pub(super) fn new(
+        (graph, refs): (&'a Graph, &'a Refs),
+        retention: &'a Retention,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let unnamed = retention.unnamed_floors(graph, now)?;
+        Ok(Self { graph, refs, retention, now, unnamed })
+    }
+
+    /// What all roots lead to, and cursors with a lease that have read up to here.
+    pub(super) fn reach(&self, followed: Option<Seq>) -> Result<Reach<'a>> {
+        let mut found = self.all()?;
+        found.extend(self.followed(followed)?);
+        Reach::from(self.graph, &found)
+    }
+
     /// All roots. Cost: the branches, tags, operations and work under way that there are.
-    pub(super) fn all(&self) -> Result<Vec<Root>> {
+    fn all(&self) -> Result<Vec<Root>> {
         let mut out = Vec::new();
         for (name, record) in self.refs.branches()? {
             let line = LineId::new(record.line);
@@ -73,7 +89,7 @@ impl Finder<'_> {
 
     /// The lines that have commits which a cursor with a lease has still to read. They stay whole from
     /// there on, whether anything else leads to them or not.
-    pub(super) fn followed(&self, acked: Option<Seq>) -> Result<Vec<Root>> {
+    fn followed(&self, acked: Option<Seq>) -> Result<Vec<Root>> {
         let Some(acked) = acked else { return Ok(Vec::new()) };
         let since = acked.next();
         let mut out = Vec::new();

@@ -14,6 +14,7 @@ use super::report::Check;
 use super::sums::LineSum;
 use crate::format::Family;
 use crate::format::commit::{FingerprintSum, Header};
+use crate::graph::Place;
 use crate::id::{Fingerprint, LineId, Seq};
 
 /// What the rows of lines show.
@@ -94,20 +95,31 @@ pub(super) fn check(
         if context.is_stopped() {
             return;
         }
-        let sum = shown.newest.get(&line.id).copied().unwrap_or_default();
+        // What the layer of a flattened line shows stands for all that is below it.
+        let newest = |line: LineId| shown.newest.get(&line).copied().unwrap_or_default();
+        let flat = |below: Place| lines.flat.contains_key(&below.line).then(|| newest(below.line));
+        let sum = newest(line.id);
         // Whose rows are wrong has been named already.
         let compare = !context.quick && !doubtful.contains(&line.id);
         match lines.made.get(&line.id) {
             Some(made) => {
                 if let Some(used) = &made.used {
-                    check_layer(context, findings, line, (used, sum, compare));
+                    check_rows(findings, line, sum);
+                    let base = used
+                        .below
+                        .map(|below| flat(below).map_or(Below::Commit(below), Below::Flat));
+                    check_layer(context, findings, line, (used, base, sum, compare));
                 }
             }
+            None if lines.flat.contains_key(&line.id) => check_rows(findings, line, sum),
             // Nobody uses it: it only takes space.
             None if lines.is_unnamed(line.id) && line.last.is_none() => {}
             None => {
                 let needed = Needed::of(context, lines, line.id);
-                let judge = Judge { context, findings, line, needed, compare };
+                let below = line.below.filter(|_| line.is_flat);
+                let compare = compare && below.is_none_or(|below| !doubtful.contains(&below.line));
+                let flat = below.and_then(flat);
+                let judge = Judge { context, findings, line, needed, flat, compare };
                 if !judge.needed.has_top() {
                     judge.newest(sum);
                 }
@@ -117,12 +129,21 @@ pub(super) fn check(
     }
 }
 
+/// What lies below a read layer.
+enum Below {
+    Commit(Place),
+    /// All that is left there.
+    Flat(LineSum),
+}
+
 /// A line while its content is judged.
 struct Judge<'a> {
     context: &'a Context<'a>,
     findings: &'a Findings,
     line: &'a Line,
     needed: Needed,
+    /// What is below it, if it was flattened.
+    flat: Option<LineSum>,
     compare: bool,
 }
 
@@ -179,15 +200,17 @@ impl Judge<'_> {
             let what = format!("line {id} has {} rows, {whose} counts {}", sum.rows, header.rows);
             self.findings.add(Check::Content, 66, site.clone(), what);
         }
-        let base = self.line.fork.map(|fork| self.context.header(fork.seq, self.findings));
-        let (base, keys) = match base {
-            None => (Fingerprint::EMPTY, 0),
-            Some(Some(fork)) => (fork.content(), fork.keys),
-            Some(None) => return,
+        let (base, keys) = match (self.flat, self.line.fork) {
+            (Some(flat), _) => (flat.sum, i128::from(flat.keys)),
+            (None, None) => (FingerprintSum::new(Fingerprint::EMPTY), 0),
+            (None, Some(fork)) => match self.context.header(fork.seq, self.findings) {
+                Some(fork) => (FingerprintSum::new(fork.content()), i128::from(fork.keys)),
+                None => return,
+            },
         };
         let mut content = sum.sum;
-        content.add_sum(FingerprintSum::new(base));
-        let keys = i128::from(keys) + i128::from(sum.keys);
+        content.add_sum(base);
+        let keys = keys + i128::from(sum.keys);
         let differs = content.get() != header.content() || keys != i128::from(header.keys);
         if self.compare && differs {
             let what = format!(
@@ -199,34 +222,39 @@ impl Judge<'_> {
     }
 }
 
-fn check_layer(
-    context: &Context<'_>,
-    findings: &Findings,
-    line: &Line,
-    (used, sum, compare): (&Used, LineSum, bool),
-) {
-    let site = Site::of(Family::Head).line(line.id);
+/// INV-13: a read layer has as many rows as its line says.
+fn check_rows(findings: &Findings, line: &Line, sum: LineSum) {
     if sum.rows != line.layer_rows {
         let what = format!(
             "read layer {} has {} rows, and should have {}",
             line.id, sum.rows, line.layer_rows
         );
-        findings.add(Check::Lines, 13, site.clone(), what);
+        findings.add(Check::Lines, 13, Site::of(Family::Head).line(line.id), what);
     }
+}
+
+/// INV-13: a read layer shows, with what is below it, what its first line shows.
+fn check_layer(
+    context: &Context<'_>,
+    findings: &Findings,
+    line: &Line,
+    (used, base, sum, compare): (&Used, Option<Below>, LineSum, bool),
+) {
     let Some(shows) = context.header(used.shows.seq, findings) else { return };
-    let base = match used.below {
-        None => Fingerprint::EMPTY,
-        Some(below) => match context.header(below.seq, findings) {
-            Some(header) => header.content(),
+    let base = match base {
+        None => FingerprintSum::new(Fingerprint::EMPTY),
+        Some(Below::Flat(sum)) => sum.sum,
+        Some(Below::Commit(below)) => match context.header(below.seq, findings) {
+            Some(header) => FingerprintSum::new(header.content()),
             None => return,
         },
     };
     let mut content = sum.sum;
-    content.add_sum(FingerprintSum::new(base));
+    content.add_sum(base);
     if compare && content.get() != shows.content() {
         let what =
             format!("read layer {} shows something else than commit {}", line.id, used.shows.seq);
-        findings.add(Check::Lines, 13, site, what);
+        findings.add(Check::Lines, 13, Site::of(Family::Head).line(line.id), what);
     }
 }
 

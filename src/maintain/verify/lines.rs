@@ -1,6 +1,7 @@
 //! Lines: where they fork, the layers that they are read through, and who reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Context;
 use super::found::{Findings, Site};
@@ -9,7 +10,7 @@ use super::scan::Walk;
 use crate::format::commit::{Header, read_first};
 use crate::format::refs::{LayerRecord, LineRecord};
 use crate::format::{Family, keys, record};
-use crate::graph::Place;
+use crate::graph::{self, Place};
 use crate::id::{LineId, Seq};
 
 /// What is known of a line. Everything that verification remembers of a store is of this size.
@@ -17,8 +18,13 @@ use crate::id::{LineId, Seq};
 pub(super) struct Line {
     pub(super) id: LineId,
     pub(super) fork: Option<Place>,
-    /// The next line down the chain of forks that has rows at the fork.
+    /// The next line down the chain of forks that has rows at the fork; of a line that was flattened the
+    /// layer that took the place of all below.
     pub(super) below: Option<Place>,
+    /// Whether it was flattened.
+    pub(super) is_flat: bool,
+    /// Whether nothing is to be read of it.
+    is_bare: bool,
     /// Its first and newest commits, once the log was read.
     pub(super) first: Option<Seq>,
     pub(super) last: Option<Seq>,
@@ -54,6 +60,8 @@ pub(super) struct Used {
 pub(super) struct Lines {
     all: Vec<Line>,
     pub(super) made: BTreeMap<LineId, Made>,
+    /// The layers of lines that were flattened, and these lines.
+    pub(super) flat: BTreeMap<LineId, LineId>,
     /// The lines to be judged; all unless a branch was named.
     only: Option<BTreeSet<LineId>>,
 }
@@ -78,22 +86,23 @@ impl Lines {
             }
             match record::decode::<LineRecord>("line", value) {
                 Ok(record) => {
-                    let fork = record.fork.map(Place::from);
-                    lines.add(context, findings, (id, fork), record.layer_rows);
-                    if !record.layers.is_empty() {
-                        stored.insert(id, record.layers);
+                    let line = graph::Line::from(record);
+                    lines.add(context, findings, (id, &line));
+                    if !line.layers.is_empty()
+                        && !line.is_bare(context.fixed.gone.get(&id).map(Arc::as_ref))
+                    {
+                        stored.insert(id, line.layers);
                     }
                 }
                 Err(e) => findings.malformed(site.line(id), e),
             }
         }
         for (id, layers) in &stored {
-            let layers: Vec<Place> = layers.iter().copied().map(Place::from).collect();
-            lines.check_layers(findings, *id, &layers);
+            lines.check_layers(findings, *id, layers);
         }
         // A line that shows nothing of what is below it has lost its layers.
         for line in lines.all.iter().filter(|line| line.below.is_some()) {
-            if !stored.contains_key(&line.id) {
+            if !stored.contains_key(&line.id) && !line.is_bare {
                 findings.add(
                     Check::Lines,
                     13,
@@ -109,47 +118,63 @@ impl Lines {
         &mut self,
         context: &Context<'_>,
         findings: &Findings,
-        (id, fork): (LineId, Option<Place>),
-        layer_rows: u64,
+        (id, stored): (LineId, &graph::Line),
     ) {
-        let site = Site::of(Family::Refs).line(id);
-        let mut below = None;
-        match fork {
-            // The root line, or a read layer; one with commits is found where these are put together.
-            None => {}
-            Some(fork) => match context.header(fork.seq, findings) {
-                Some(header) if header.line != fork.line.get() => findings.add(
-                    Check::Lines,
-                    64,
-                    site,
-                    format!(
-                        "line {id} forks from line {} at commit {}, which is on line {}",
-                        fork.line, fork.seq, header.line
-                    ),
-                ),
-                Some(_) if fork.line >= id || self.get(fork.line).is_none() => findings.add(
-                    Check::Lines,
-                    64,
-                    site,
-                    format!("line {id} forks from line {}, which is not there", fork.line),
-                ),
-                Some(_) if !context.is_whole(fork) => findings.add(
-                    Check::Lines,
-                    11,
-                    site,
-                    format!("line {id} forks from commit {}, which is said to be gone", fork.seq),
-                ),
-                Some(header) if header.rows > 0 => below = Some(fork),
-                Some(_) => below = self.get(fork.line).and_then(|line| line.below),
-                None => findings.add(
-                    Check::Lines,
-                    64,
-                    site,
-                    format!("line {id} forks from commit {}, which is not there", fork.seq),
-                ),
-            },
+        let is_bare = stored.is_bare(context.fixed.gone.get(&id).map(Arc::as_ref));
+        let flat = stored.flat().filter(|_| !is_bare);
+        // The root line, or a read layer; one with commits is found where these are put together.
+        let mut below = stored.fork.and_then(|fork| {
+            let has_left = is_bare || flat.is_some();
+            self.judge_fork(context, findings, (id, fork, has_left))
+        });
+        if let Some(flat) = flat {
+            below = Some(flat);
+            self.flat.insert(flat.line, id);
+            if !context.hides_below((id, stored), flat.seq) {
+                let what = format!(
+                    "line {id} is read through line {} alone from commit {} on, and is read below it",
+                    flat.line, flat.seq
+                );
+                findings.add(Check::Lines, 13, Site::of(Family::Refs).line(id), what);
+            }
         }
-        self.all.push(Line { id, fork, below, layer_rows, ..Line::default() });
+        let (fork, layer_rows, is_flat) = (stored.fork, stored.layer_rows, flat.is_some());
+        let line = Line { id, fork, below, is_flat, is_bare, layer_rows, ..Line::default() };
+        self.all.push(line);
+    }
+
+    /// INV-11, INV-64: where a line forks is there, and is whole unless the line has no need of it. The next
+    /// line down from there that has rows.
+    fn judge_fork(
+        &self,
+        context: &Context<'_>,
+        findings: &Findings,
+        (id, fork, has_left): (LineId, Place, bool),
+    ) -> Option<Place> {
+        let Place { line, seq } = fork;
+        let (invariant, what) = if line >= id || self.get(line).is_none() {
+            (64, format!("line {id} forks from line {line}, which is not there"))
+        } else if !context.is_whole(fork) {
+            if has_left {
+                return None;
+            }
+            (11, format!("line {id} forks from commit {seq}, which is said to be gone"))
+        } else {
+            match context.header(seq, findings) {
+                Some(header) if header.line != line.get() => {
+                    let on = header.line;
+                    let what = format!(
+                        "line {id} forks from line {line} at commit {seq}, which is on line {on}"
+                    );
+                    (64, what)
+                }
+                Some(header) if header.rows > 0 => return Some(fork),
+                Some(_) => return self.get(line).and_then(|line| line.below),
+                None => (64, format!("line {id} forks from commit {seq}, which is not there")),
+            }
+        };
+        findings.add(Check::Lines, invariant, Site::of(Family::Refs).line(id), what);
+        None
     }
 
     /// INV-13: the layers are, from the fork down, the lines that have rows there, or read layers made
@@ -164,7 +189,7 @@ impl Lines {
             findings.add(Check::Lines, 13, Site::of(Family::Refs).line(id), what);
         };
         for (i, layer) in layers.iter().enumerate() {
-            if self.is_unnamed(layer.line) {
+            if self.is_unnamed(layer.line) && !self.flat.contains_key(&layer.line) {
                 let behind = layers.get(i + 1).and_then(|behind| self.top_of(behind));
                 match next.and_then(|top| Some((top, self.run_until(top, behind)?))) {
                     Some((top, bottom)) if top.seq == layer.seq => {
@@ -287,6 +312,9 @@ impl Lines {
         let layers: Vec<LineId> =
             self.made.iter().filter(|(_, made)| within(made)).map(|(id, _)| *id).collect();
         only.extend(layers);
+        let flat = self.flat.iter().filter(|(_, line)| only.contains(line));
+        let flat: Vec<LineId> = flat.map(|(layer, _)| *layer).collect();
+        only.extend(flat);
         self.only = Some(only);
     }
 
@@ -347,6 +375,12 @@ fn load_made(context: &Context<'_>, findings: &Findings) -> BTreeMap<LineId, Mad
 }
 
 impl Context<'_> {
+    /// Whether nobody reads a line as it was at a commit or before, unless it is kept by itself.
+    fn hides_below(&self, (id, line): (LineId, &graph::Line), upto: Seq) -> bool {
+        let (Some(fork), Some(gone)) = (line.fork, self.fixed.gone.get(&id)) else { return false };
+        gone.hidden_upto(fork.seq.next()).is_none_or(|hidden| upto <= hidden)
+    }
+
     /// A row; none too if it cannot be read, which is a finding.
     pub(super) fn get(&self, family: Family, key: &[u8], findings: &Findings) -> Option<Vec<u8>> {
         match self.db.get(family, key) {

@@ -35,7 +35,7 @@ struct Readers {
 
 impl Readers {
     fn of(context: &Context<'_>, names: &Names, lines: &Lines, line: LineId) -> Self {
-        if lines.made.contains_key(&line) {
+        if lines.made.contains_key(&line) || lines.flat.contains_key(&line) {
             return Self::of_layer(context, names, lines, line);
         }
         let readers = lines.readers(line);

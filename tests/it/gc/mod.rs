@@ -1,6 +1,7 @@
 //! OPS-7: retention, collection and purge.
 
 mod feeds;
+mod flatten;
 mod gentle;
 mod keeps;
 mod killed;
