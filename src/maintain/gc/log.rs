@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reach::behind;
+use super::merged::CameFrom;
 use super::{Collector, Phase};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -167,7 +167,8 @@ impl Collector<'_> {
             if !is_dead(&line) && merged.iter().any(|at| is_dead(&LineId::new(at.line))) {
                 let mut left: BTreeMap<LineId, Seq> = BTreeMap::new();
                 for at in merged {
-                    for from in behind(self.graph(), at.into(), |line| !is_dead(&line))? {
+                    for from in CameFrom::of(self.graph(), at.into(), |line| !is_dead(&line))?.there
+                    {
                         let highest = left.entry(from.line).or_insert(from.seq);
                         *highest = from.seq.max(*highest);
                     }

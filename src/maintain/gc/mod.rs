@@ -9,6 +9,7 @@ pub(super) mod blobs;
 mod flatten;
 mod forks;
 mod log;
+mod merged;
 mod plan;
 mod policy;
 mod reach;

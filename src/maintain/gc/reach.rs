@@ -84,7 +84,7 @@ impl Need {
 
 /// All lines that are reachable.
 pub(super) struct Reach<'g> {
-    graph: &'g Graph,
+    pub(super) graph: &'g Graph,
     pub(super) needs: BTreeMap<LineId, Need>,
     waiting: Vec<(LineId, Run)>,
 }
@@ -104,14 +104,14 @@ impl<'g> Reach<'g> {
             }
         }
         reach.walk()?;
-        while reach.add_last_merges()? {
+        while reach.add_merged()? {
             reach.walk()?;
         }
         Ok(reach)
     }
 
     /// Adds what is reached by a way that is no fork.
-    fn lead(&mut self, to: Place, floors: &[Seq]) {
+    pub(super) fn lead(&mut self, to: Place, floors: &[Seq]) {
         let need = self.needs.entry(to.line).or_default();
         need.led = need.led.max(Some(to.seq));
         self.add(to.line, to.seq, floors);
@@ -131,7 +131,7 @@ impl<'g> Reach<'g> {
         self.waiting.push((line, run));
     }
 
-    fn keep(&mut self, place: Place) {
+    pub(super) fn keep(&mut self, place: Place) {
         self.needs.entry(place.line).or_default().kept.insert(place.seq);
     }
 
@@ -157,7 +157,7 @@ impl<'g> Reach<'g> {
     }
 
     /// Visits what was merged into a line between two commits.
-    fn merges(
+    pub(super) fn merges(
         &mut self,
         line: LineId,
         from: Seq,
@@ -181,89 +181,4 @@ impl<'g> Reach<'g> {
         }
         Ok(())
     }
-
-    /// Keeps what was merged from one reachable line into another, though the merge itself is gone, if
-    /// it is the last merge as of a commit that is kept: it is where a next merge may start from. What was
-    /// merged by way of lines that are not reachable any more counts too. Whether anything was added.
-    fn add_last_merges(&mut self) -> Result<bool> {
-        let lines: Vec<(LineId, Need)> =
-            self.needs.iter().map(|(line, need)| (*line, need.clone())).collect();
-        let mut changed = false;
-        for (line, need) in lines {
-            let whole =
-                |seq: Seq| need.runs.iter().any(|run| run.lowest() <= seq && seq <= run.top);
-            let mut stands = need.kept;
-            stands.extend(need.forks.keys());
-            stands.extend(need.runs.iter().flat_map(|run| [run.lowest(), run.top]));
-            // What was merged last from each line, and not looked at yet.
-            let mut last: BTreeMap<LineId, (Seq, Place)> = BTreeMap::new();
-            let mut found = Vec::new();
-            self.merges(line, Seq::ROOT, Seq::MAX, |reach, seq, from| {
-                let is_there = |line: LineId| reach.needs.contains_key(&line);
-                for from in behind(reach.graph, from, is_there)? {
-                    let before = last.remove(&from.line);
-                    found.extend(before.filter(|(at, _)| stands.range(*at..seq).next().is_some()));
-                    if from.line == line || whole(seq) {
-                        continue;
-                    }
-                    // By a way round, less may be merged later than before.
-                    let further = before.filter(|(_, known)| known.seq >= from.seq);
-                    last.insert(from.line, further.unwrap_or((seq, from)));
-                }
-                Ok(())
-            })?;
-            found.extend(last.into_values().filter(|(at, _)| stands.range(*at..).next().is_some()));
-            for (_, place) in found {
-                let Some(known) = self.needs.get(&place.line) else { continue };
-                // One that is only a fork may be let go, if nothing is merged from there.
-                if known.kept.contains(&place.seq) || !self.is_whole(place) {
-                    continue;
-                }
-                let floors = known.runs.first().map_or(0, |run| run.floors.len());
-                self.lead(place, &vec![Seq::MAX; floors]);
-                self.keep(place);
-                changed = true;
-            }
-        }
-        Ok(changed)
-    }
-
-    fn is_whole(&self, place: Place) -> bool {
-        self.graph.gone(place.line).is_none_or(|gone| gone.holds(place.seq))
-    }
-}
-
-/// The highest places on lines that are there from which a commit came: itself, if its line is; else what
-/// its line forked from and what was merged into it, and so on.
-pub(super) fn behind(
-    graph: &Graph,
-    place: Place,
-    is_there: impl Fn(LineId) -> bool,
-) -> Result<Vec<Place>> {
-    let mut found: BTreeMap<LineId, Seq> = BTreeMap::new();
-    let mut passed: BTreeMap<LineId, Seq> = BTreeMap::new();
-    let mut waiting = vec![place];
-    while let Some(place) = waiting.pop() {
-        let known = if is_there(place.line) { &mut found } else { &mut passed };
-        let highest = known.entry(place.line).or_insert(Seq::ROOT);
-        let is_passed = *highest >= place.seq && place.seq > Seq::ROOT;
-        *highest = place.seq.max(*highest);
-        if is_passed || is_there(place.line) {
-            continue;
-        }
-        waiting.extend(graph.line(place.line)?.fork);
-        let end = keys::merge(place.line.next(), Seq::ROOT);
-        let mut rows =
-            graph.engine().iter(Family::Refs, &keys::merge(place.line, Seq::ROOT), Some(&end));
-        rows.seek_to_first();
-        while let Some((key, value)) = rows.current()? {
-            if Seq::new(keys::number_at(key, 9)?) > place.seq {
-                break;
-            }
-            let merged: Vec<At> = record::decode("merge", value)?;
-            waiting.extend(merged.into_iter().map(Place::from));
-            rows.next();
-        }
-    }
-    Ok(found.into_iter().map(|(line, seq)| Place { line, seq }).collect())
 }

@@ -139,6 +139,7 @@ struct Twins {
     all: Scratch,
     few: Scratch,
     random: fastrand::Rng,
+    seed: u64,
     branches: Vec<String>,
     named: u32,
 }
@@ -147,7 +148,7 @@ impl Twins {
     fn new(seed: u64) -> Self {
         let (all, few) = (scratch("forever"), scratch("count=1"));
         let random = fastrand::Rng::with_seed(seed);
-        Self { all, few, random, branches: vec!["main".to_owned()], named: 0 }
+        Self { all, few, random, seed, branches: vec!["main".to_owned()], named: 0 }
     }
 
     fn both(&self, what: impl Fn(&Store)) {
@@ -214,7 +215,7 @@ impl Twins {
                 (settled.collect::<Vec<_>>(), conflicts.collect::<Vec<_>>()),
             )
         });
-        assert_eq!(merged[0], merged[1], "{from} into {into}, {strategy:?}: the same comes of it");
+        assert_eq!(merged[0], merged[1], "seed {}: {from} into {into}, {strategy:?}", self.seed);
     }
 
     fn collect(&mut self) {
@@ -240,7 +241,7 @@ impl Twins {
         for name in &self.branches {
             let [all, few] =
                 [&self.all, &self.few].map(|store| rows(&store.branch(name).expect("there")));
-            assert_eq!(few, all, "branch {name}");
+            assert_eq!(few, all, "seed {}: branch {name}", self.seed);
         }
     }
 }

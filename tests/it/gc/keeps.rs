@@ -328,3 +328,45 @@ fn ops_7_a_merge_starts_where_it_did_though_what_led_there_is_gone() {
         assert_eq!(key.as_deref(), Some("1"), "side has changed it since, main has not");
     }
 }
+
+#[test]
+fn ops_7_a_merge_starts_from_what_both_sides_have_merged_though_its_branch_is_gone() {
+    // The first side has merged all of the topic; the other one as well, or what that was made from.
+    for from in ["topic", "older"] {
+        let store = scratch("count=1");
+        let main = store.main().expect("main");
+        must_put(&main, "main", "1");
+        let older = must_branch(&store, "older", "main");
+        must_put(&older, "key", "1");
+        let base = older.head().expect("its head").seq;
+        let topic = must_branch(&store, "topic", "older");
+        if from == "older" {
+            must_put(&topic, "topic", "1");
+        }
+        for (side, merged) in [("one", "topic"), ("two", from)] {
+            let side = must_branch(&store, side, "main");
+            must_put(&side, side.name().as_str(), "1");
+            let options = MergeOptions::default().fast_forward(FastForward::Never);
+            store.merge(side.name().as_str(), merged, options).expect("it is merged");
+            must_put(&side, side.name().as_str(), "2");
+            must_put(&side, side.name().as_str(), "3");
+        }
+        for name in ["topic", "older"] {
+            let options = DeleteOptions::default().force(true);
+            store.delete_branch(name, options).expect("it goes");
+        }
+        must_put(&store.branch("one").expect("one"), "key", "2");
+        assert_eq!(store.merge_base("one", "two").expect("a base"), [base], "before");
+        for _ in 0..2 {
+            must_gc(&store);
+            let now = store.merge_base("one", "two").expect("a base");
+            assert_eq!(now, [base], "both have merged {from}");
+        }
+        store.merge("two", "one", MergeOptions::default()).expect("it is merged");
+        let key = must_get(&store.branch("two").expect("two"), "key");
+        assert_eq!(key.as_deref(), Some("2"), "one has changed it since, two has not");
+        must_gc(&store);
+        let gone = kind(store.commit(&format!("seq:{}", base.get())));
+        assert_eq!(gone, Some(ErrorKind::HistoryGone), "from now on they meet further up");
+    }
+}

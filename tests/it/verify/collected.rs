@@ -101,7 +101,7 @@ fn edit_gone(raw: &Raw, kept: &[u8], floor: u8) {
     raw.put("refs", &GONE, &row);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("the directory can be made");
     for entry in std::fs::read_dir(from).expect("the store is there") {
         let entry = entry.expect("the entry can be read");

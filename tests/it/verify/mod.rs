@@ -5,6 +5,7 @@ mod clean;
 mod collected;
 mod damage;
 mod files;
+mod flattened;
 mod large;
 mod world;
 

@@ -47,6 +47,21 @@ fn old(store: &Store) {
     store.delete_branch("dead", DeleteOptions::default().force(true)).expect("it is deleted");
 }
 
+/// Branches that have replaced what they forked from, so that they are flattened.
+fn replaced(store: &Store) {
+    some(store);
+    store.set_config(Setting::UndoAge, Some("0s")).expect("a setting");
+    store.set_config(Setting::Retention, Some("count=1")).expect("a setting");
+    must_branch(store, "first", "main");
+    rows(store, "first", 200, "first");
+    must_branch(store, "second", "first");
+    rows(store, "second", 190, "second");
+    must_put(&store.branch("second").expect("the branch"), "last", "one");
+    let third = must_branch(store, "third", "second");
+    must_put(&third, "own", "third");
+    store.delete_branch("first", DeleteOptions::default().force(true)).expect("it is deleted");
+}
+
 /// Part of every value that is purged; no compression makes it shorter.
 pub(super) const SECRET: &str = "qX7vB2mKz9LwT4hR8nYc";
 
@@ -106,13 +121,21 @@ const fn job(
     Job { visits: Visits::OfEachKind(2), ..super::jobs::job(group, name, set_up, run) }
 }
 
-pub(super) const UPKEEP: [Job; 8] = [
+pub(super) const UPKEEP: [Job; 9] = [
     Job {
         name: "collection",
         group: "gc",
         visits: Visits::OfEachKind(3),
         ending: Ending::InSteps,
         set_up: old,
+        run: |store| store.gc(GcOptions::default()).map(|_| ()),
+    },
+    Job {
+        name: "flattening",
+        group: "gc",
+        visits: Visits::OfEachKind(6),
+        ending: Ending::InSteps,
+        set_up: replaced,
         run: |store| store.gc(GcOptions::default()).map(|_| ()),
     },
     Job {
