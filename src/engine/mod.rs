@@ -63,6 +63,10 @@ fn failed(what: &str, cause: rocksdb::Error) -> Error {
     let error = if full {
         Error::new(kind, format!("{what}: no space left on the disk"))
             .with_hint("free some space, then open the store again; what was committed is safe")
+    } else if cause.as_ref().contains("No such file") {
+        Error::new(kind, format!("{what}: a file is not there any more")).with_hint(
+            "a reader beside a writer opens the store again, or follows it; else see `withy doctor`",
+        )
     } else {
         Error::new(kind, what.to_owned())
     };
