@@ -98,12 +98,25 @@ impl Gone {
     /// The newest moment of a line that begins with this commit of which every reader of it sees what was
     /// written by then, or something newer. None if nothing is read of the line.
     pub(crate) fn hidden_upto(&self, first: Seq) -> Option<Seq> {
-        let lowest = self.lowest();
-        let is_read = |top| lowest.get() <= top && first.get() <= top;
-        let is_run_read = !self.0.dead && self.0.top.is_none_or(is_read);
         // What the floor itself has replaced is still shown.
-        let run = is_run_read.then(|| Seq::new(lowest.get().saturating_sub(1)));
-        run.into_iter().chain(self.0.kept.first().copied().map(Seq::new)).min()
+        let run = self.has_run(first).then(|| Seq::new(self.lowest().get().saturating_sub(1)));
+        run.into_iter().chain(self.first_kept()).min()
+    }
+
+    /// The first commit of a line that begins with this one of which anything is there, the root aside.
+    pub(crate) fn first_there(&self, first: Seq) -> Option<Seq> {
+        let run = self.has_run(first).then(|| self.lowest().max(first));
+        run.into_iter().chain(self.first_kept()).min()
+    }
+
+    /// Whether anything is there of a line that begins with this commit but commits that are kept by themselves.
+    fn has_run(&self, first: Seq) -> bool {
+        let is_read = |top| self.lowest().get() <= top && first.get() <= top;
+        !self.0.dead && self.0.top.is_none_or(is_read)
+    }
+
+    fn first_kept(&self) -> Option<Seq> {
+        self.0.kept.iter().copied().find(|seq| *seq > 0).map(Seq::new)
     }
 }
 
@@ -249,11 +262,10 @@ impl Graph {
     pub(crate) fn forget_lines(&self, dead: &[LineId]) {
         self.set_gone(dead.iter().map(|line| (*line, None)));
         let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
-        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget(|lines| dead.iter().for_each(|line| drop(lines.remove(line))));
         for line in dead {
             tail.forget(*line);
-            lines.remove(line);
             heads.remove(line);
         }
     }

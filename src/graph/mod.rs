@@ -11,6 +11,7 @@ mod purges;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use commit::{Commit, CommitChange, CommitRef, Origin};
@@ -31,7 +32,8 @@ use crate::id::{CommitId, Fingerprint, LineId, Seq};
 use crate::kv::ChangeKind;
 
 #[expect(clippy::disallowed_types, reason = "look-ups only, never iterated")]
-type Cache<V> = RwLock<std::collections::HashMap<LineId, Arc<V>>>;
+type Known<V> = std::collections::HashMap<LineId, Arc<V>>;
+type Cache<V> = RwLock<Known<V>>;
 /// A cache is emptied when it holds this many lines.
 const CACHED_LINES: usize = 1 << 16;
 
@@ -109,6 +111,8 @@ pub(crate) struct Head {
 pub(crate) struct Graph {
     engine: Arc<Engine>,
     lines: Cache<Line>,
+    /// How often a line was forgotten.
+    forgotten: AtomicU64,
     heads: Cache<Head>,
     tail: RwLock<Tail>,
     plain: RwLock<PlainLines>,
@@ -138,7 +142,8 @@ impl Graph {
         let tail = RwLock::new(Tail::load(&engine)?);
         let (lines, heads) = (Cache::default(), Cache::default());
         let (kept, purges) = (gone::Kept::load(&engine)?, purges::Purges::load(&engine)?);
-        Ok(Self { engine, lines, heads, tail, plain: RwLock::default(), kept, purges })
+        let (plain, forgotten) = (RwLock::default(), AtomicU64::new(0));
+        Ok(Self { engine, lines, forgotten, heads, tail, plain, kept, purges })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -155,6 +160,7 @@ impl Graph {
         if let Some(line) = self.lines.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(Arc::clone(line));
         }
+        let forgotten = self.forgotten.load(Ordering::Acquire);
         let row = self
             .engine
             .get(Family::Refs, &keys::line(id))?
@@ -166,15 +172,26 @@ impl Graph {
         }
         let line = Arc::new(Line::from(stored));
         let mut cache = self.lines.write().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= CACHED_LINES {
-            cache.clear();
+        // What was read before a line was forgotten is not remembered.
+        if self.forgotten.load(Ordering::Acquire) == forgotten {
+            if cache.len() >= CACHED_LINES {
+                cache.clear();
+            }
+            cache.insert(id, Arc::clone(&line));
         }
-        Ok(Arc::clone(cache.entry(id).or_insert(line)))
+        Ok(line)
     }
 
     /// Forgets a line's record, because a new one was written.
     pub(crate) fn forget_line(&self, id: LineId) {
-        self.lines.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.forget(|known| drop(known.remove(&id)));
+    }
+
+    /// Takes lines out of what is remembered, and out of what is being read to be remembered.
+    fn forget(&self, which: impl FnOnce(&mut Known<Line>)) {
+        let mut known = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        which(&mut known);
     }
 
     /// The newest commit of a line; where it forked, if it has none of its own.
@@ -258,7 +275,7 @@ impl Graph {
         let fresh = Tail::load(&self.engine)?;
         *self.tail.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.heads.write().unwrap_or_else(PoisonError::into_inner).clear();
-        self.lines.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.forget(Known::clear);
         self.plain.write().unwrap_or_else(PoisonError::into_inner).runs.clear();
         Ok(())
     }

@@ -102,14 +102,15 @@ impl Publisher {
     }
 
     /// Flattens a line of which nothing is read below a commit: from there on it is read through one layer
-    /// of its own, with what it has not written itself up to that commit. Deletions are left out, for
-    /// nothing is below. `bottom` gives the lowest line that a layer was made of; `pause` is called with
+    /// of its own, with what it has not written itself up to that commit. Deletions before `oldest` are left
+    /// out: nobody reads what was before them. `bottom` gives the lowest line that a layer was made of; `pause` is called with
     /// the bytes written, and may end it. The caller sees to it that no other layers are made meanwhile.
     ///
     /// Cost: the rows of the layers.
     pub(crate) fn flatten(
         &self,
         (line, upto): (LineId, Seq),
+        oldest: Seq,
         bottom: impl Fn(LineId) -> LineId,
         mut pause: impl FnMut(u64) -> Result<()>,
     ) -> Result<()> {
@@ -122,7 +123,9 @@ impl Publisher {
             while covered.as_ref().is_some_and(|covered| *covered < key) {
                 covered = own.next_version()?.map(|(key, _)| key);
             }
-            if version.row.is_some() && covered.as_ref() != Some(&key) {
+            let Place { line, seq } = version.place;
+            let is_old = version.row.is_none() && self.graph.birth(line, seq)? < oldest;
+            if covered.as_ref() != Some(&key) && !is_old {
                 layer.put(&key, &version)?;
             }
             if layer.set.size() >= SET_BYTES {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Collector;
 use super::forks::{ReadLayers, Settled};
 use super::policy::Retention;
-use super::reach::{Need, Reach};
+use super::reach::Reach;
 use super::roots::Finder;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -32,12 +32,18 @@ impl Collector<'_> {
         let reach = Finder::new((graph, publisher.refs()), retention, now)?.reach(followed)?;
         let layers = ReadLayers::load(graph)?;
         leave_unknown(&reach, graph, &layers, &mut able)?;
-        let settled = Settled::of(&reach, graph, &layers, &able.keys().copied().collect())?;
+        let settled = Settled::of(
+            &reach,
+            (graph, &layers),
+            &able.keys().copied().collect(),
+            &BTreeSet::new(),
+        )?;
+        let oldest = oldest(graph, &reach)?;
         let mut any = false;
         for (line, upto) in able {
             if is_worth_it(graph, &settled, (line, upto))? {
                 let bottom = |layer| layers.bottom(layer);
-                publisher.flatten((line, upto), bottom, |bytes| self.pause(bytes))?;
+                publisher.flatten((line, upto), oldest, bottom, |bytes| self.pause(bytes))?;
                 any = true;
             }
         }
@@ -62,6 +68,22 @@ fn able(graph: &Graph) -> Result<BTreeMap<LineId, Seq>> {
         }
     }
     Ok(out)
+}
+
+/// The oldest commit of which anything is there, but for the root. A deletion before it is news to nobody: at
+/// every commit from which a merge can start the key was deleted already.
+fn oldest(graph: &Graph, reach: &Reach<'_>) -> Result<Seq> {
+    let mut oldest = Seq::MAX;
+    for &line in reach.needs.keys() {
+        let fork = graph.line(line)?.fork.map_or(Seq::ROOT, |fork| fork.seq);
+        let Some(first) = graph.first_on(line, fork)? else { continue };
+        let lowest = match graph.gone(line) {
+            Some(gone) => gone.first_there(first),
+            None => Some(first),
+        };
+        oldest = lowest.map_or(oldest, |lowest| oldest.min(lowest));
+    }
+    Ok(oldest)
 }
 
 /// Leaves lines as they are that are read through a layer of which nobody knows what it was made of.
@@ -92,8 +114,7 @@ fn leave_unknown(
 
 /// Whether at least half as many rows again would go as have to be written.
 fn is_worth_it(graph: &Graph, settled: &Settled, (line, upto): (LineId, Seq)) -> Result<bool> {
-    let is_read = |line| settled.needs.get(&line).is_some_and(Need::is_read);
-    if !is_read(line) {
+    if !settled.read.contains(&line) {
         return Ok(false);
     }
     let mut goes = 0;
@@ -102,7 +123,7 @@ fn is_worth_it(graph: &Graph, settled: &Settled, (line, upto): (LineId, Seq)) ->
             made if made.fork.is_none() && layer.line != LineId::ROOT => {
                 if settled.layers.contains(&layer.line) { 0 } else { made.layer_rows }
             }
-            _ if is_read(layer.line) => 0,
+            _ if settled.read.contains(&layer.line) => 0,
             _ => graph.header(layer.seq)?.rows,
         };
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::reach::{Need, Reach};
 use crate::error::Result;
-use crate::format::refs::LayerRecord;
+use crate::format::refs::{LayerRecord, LineRecord};
 use crate::format::{Family, keys, record};
 use crate::graph::{Graph, Line, Place};
 use crate::id::{LineId, Seq};
@@ -45,9 +45,10 @@ impl ReadLayers {
         }
         let mut rows = graph.engine().iter_prefix(Family::Refs, &[keys::kind::LINE]);
         rows.seek_to_first();
-        while let Some((key, _)) = rows.current()? {
+        while let Some((key, value)) = rows.current()? {
             let line = LineId::new(keys::number_at(key, 1)?);
-            out.flat.extend(graph.line(line)?.flat().map(|layer| (layer.line, line)));
+            let stored = Line::from(record::decode::<LineRecord>("line", value)?);
+            out.flat.extend(stored.flat().map(|layer| (layer.line, line)));
             rows.next();
         }
         Ok(out)
@@ -74,38 +75,45 @@ impl ReadLayers {
 #[derive(Default)]
 pub(super) struct Settled {
     pub(super) needs: BTreeMap<LineId, Need>,
-    /// Read layers through which something is read.
+    /// Read layers through which something is read, and other lines that nothing leads to and that stay.
     pub(super) layers: BTreeSet<LineId>,
+    /// Lines of which something is to be read.
+    pub(super) read: BTreeSet<LineId>,
 }
 
 impl Settled {
-    /// Settles what is reached, as if the lines among `flattened` had been.
+    /// Settles what is reached, as if the lines among `flattened` had been. Others may still come to those that
+    /// are `held`, whatever is needed of them.
     ///
     /// Cost: the lines that are reached, and their forks.
     pub(super) fn of(
         reach: &Reach<'_>,
-        graph: &Graph,
-        known: &ReadLayers,
+        (graph, known): (&Graph, &ReadLayers),
         flattened: &BTreeSet<LineId>,
+        held: &BTreeSet<LineId>,
     ) -> Result<Self> {
         let mut out = Self::default();
         let mut through =
             Through { graph, known, flattened, read: BTreeSet::new(), passed: BTreeSet::new() };
         let mut pinned: BTreeMap<LineId, BTreeSet<Seq>> = BTreeMap::new();
+        let unneeded = Need::default();
+        let lines: BTreeSet<LineId> = reach.needs.keys().chain(held).copied().collect();
         // A line forks from an older one: whoever reads a line was there before.
-        for (&line, need) in reach.needs.iter().rev() {
+        for &line in lines.iter().rev() {
             let stored = graph.line(line)?;
+            let need = reach.needs.get(&line).unwrap_or(&unneeded);
             let mut left = need.clone();
             if let Some((seq, child)) = need.lone_fork()
-                && !through.read.contains(&line)
-                && out.has_left_its_fork(child, &through)?
+                && !(through.read.contains(&line) || held.contains(&line))
+                && !out.reads_its_fork(child, &through)?
             {
                 left.forks.remove(&seq);
                 left.runs.retain(|run| run.top < seq);
             }
             left.kept.extend(left.forks.keys());
             left.kept.extend(pinned.remove(&line).unwrap_or_default());
-            if left.is_read() {
+            if left.is_read() || held.contains(&line) {
+                out.read.insert(line);
                 let end = through.end(line, &stored);
                 through.mark(line, end)?;
                 for layer in through.listed(line, &stored, end) {
@@ -113,17 +121,36 @@ impl Settled {
                     pinned.entry(layer.line).or_default().insert(layer.seq);
                 }
             }
-            out.needs.insert(line, left);
+            match reach.needs.contains_key(&line) {
+                true => drop(out.needs.insert(line, left)),
+                // Nothing leads to it, and it stays for a while, and so does where it came from.
+                false => out.hold_chain(line, (graph, &mut pinned))?,
+            }
         }
         Ok(out)
     }
 
-    /// Whether a line, which was settled, has no need of its fork.
-    fn has_left_its_fork(&self, line: LineId, through: &Through<'_>) -> Result<bool> {
-        if !self.needs.get(&line).is_some_and(Need::is_read) || through.flattened.contains(&line) {
-            return Ok(true);
+    /// Holds the lines from which one came that nothing leads to, down to one that is reached.
+    fn hold_chain(
+        &mut self,
+        line: LineId,
+        (graph, pinned): (&Graph, &mut BTreeMap<LineId, BTreeSet<Seq>>),
+    ) -> Result<()> {
+        let mut next = graph.line(line)?.fork;
+        while let Some(fork) = next {
+            pinned.entry(fork.line).or_default().insert(fork.seq);
+            if !self.layers.insert(fork.line) {
+                break;
+            }
+            next = graph.line(fork.line)?.fork;
         }
-        Ok(through.graph.line(line)?.flat().is_some())
+        Ok(())
+    }
+
+    /// Whether a line, which was settled, needs its fork.
+    fn reads_its_fork(&self, line: LineId, through: &Through<'_>) -> Result<bool> {
+        let is_assumed = through.flattened.contains(&line);
+        Ok(self.read.contains(&line) && !is_assumed && through.graph.line(line)?.flat().is_none())
     }
 
     /// A layer is used, and those whose names say what it shows.

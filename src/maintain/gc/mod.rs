@@ -147,12 +147,12 @@ impl<'a> Collector<'a> {
             let finder = roots::Finder::new((graph, refs), retention, now)?;
             let followed = cursor::pinned(graph.engine(), publisher.now())?;
             let reach = finder.reach(followed)?;
-            let since = self.options.since.into_iter().chain(followed.map(Seq::next)).min();
+            let since = followed.map(Seq::next);
             let planner = Planner::new(&reach, graph, &prefixes, begun)?;
             let draft = planner.draft(&Reading::of(graph.reading().iter(), since))?;
             let planned = publisher.let_go(begun, |readers| {
                 // Merges that were opened meanwhile, and the like, have moved no ref.
-                if finder.under_way()?.iter().any(|root| !planner.has(root.place)) {
+                if finder.under_way()?.iter().any(|root| !draft.has(root.place)) {
                     return Ok(None);
                 }
                 let acked = cursor::pinned(graph.engine(), publisher.now())?;
@@ -160,7 +160,7 @@ impl<'a> Collector<'a> {
                 if acked.is_some_and(|acked| acked < followed.unwrap_or(begun.newest)) {
                     return Ok(None);
                 }
-                let since = self.options.since.into_iter().chain(acked.map(Seq::next)).min();
+                let since = acked.map(Seq::next);
                 let planned = planner.confirm(draft, readers, since)?;
                 if planned.is_some() || tries + 1 < FREE_PLANS {
                     return Ok(planned);

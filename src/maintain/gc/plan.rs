@@ -35,6 +35,12 @@ impl Reading {
     }
 }
 
+impl Reading {
+    fn moment(&self) -> Moment {
+        Moment { since: self.since, is_open: self.is_open }
+    }
+}
+
 /// What is let go of a line.
 struct Letting {
     gone: Gone,
@@ -47,7 +53,15 @@ struct Letting {
 /// A plan that is made while others commit and begin to read.
 pub(super) struct Draft {
     lines: BTreeMap<LineId, Letting>,
+    needed: Settled,
     moment: Moment,
+}
+
+impl Draft {
+    /// Whether a commit stays whole.
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.needed.has(place)
+    }
 }
 
 /// What is being read, but for places.
@@ -61,7 +75,7 @@ struct Moment {
 pub(super) struct Planner<'a> {
     graph: &'a Graph,
     prefixes: &'a [Vec<u8>],
-    needed: Settled,
+    reach: &'a Reach<'a>,
     begun: Begun,
     layers: ReadLayers,
     /// Lines of read layers that are being made.
@@ -70,24 +84,21 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub(super) fn new(
-        reach: &Reach<'_>,
+        reach: &'a Reach<'a>,
         graph: &'a Graph,
         prefixes: &'a [Vec<u8>],
         begun: Begun,
     ) -> Result<Self> {
         let (layers, unfinished) = (ReadLayers::load(graph)?, unfinished(graph)?);
-        let needed = Settled::of(reach, graph, &layers, &BTreeSet::new())?;
-        Ok(Self { graph, prefixes, needed, begun, layers, unfinished })
-    }
-
-    /// Whether a commit stays whole.
-    pub(super) fn has(&self, place: Place) -> bool {
-        self.needed.has(place)
+        Ok(Self { graph, prefixes, reach, begun, layers, unfinished })
     }
 
     /// What may be let go, as far as it is known. Cost: a look at each line.
     pub(super) fn draft(&self, reading: &Reading) -> Result<Draft> {
-        let moment = Moment { since: reading.since, is_open: reading.is_open };
+        let moment = reading.moment();
+        let held = self.held(reading)?;
+        let (known, none) = ((self.graph, &self.layers), BTreeSet::new());
+        let needed = Settled::of(self.reach, known, &none, &held)?;
         let mut lines = BTreeMap::new();
         let mut rows = self.graph.engine().iter_prefix(Family::Refs, &[keys::kind::LINE]);
         rows.seek_to_first();
@@ -95,11 +106,32 @@ impl<'a> Planner<'a> {
             let line = LineId::new(keys::number_at(key, 1)?);
             rows.next();
             if line < self.begun.next_line {
-                let letting = self.decide(line, reading.places.get(&line), moment)?;
+                let letting = self.decide((line, &needed), reading.places.get(&line), moment)?;
                 lines.extend(letting.map(|letting| (line, letting)));
             }
         }
-        Ok(Draft { lines, moment })
+        Ok(Draft { lines, needed, moment })
+    }
+
+    /// Lines that others may still come to, whatever is needed of them: those that somebody reads, and, as
+    /// long as somebody may come to read what refs were, all of which anything is there.
+    fn held(&self, reading: &Reading) -> Result<BTreeSet<LineId>> {
+        let mut out = BTreeSet::new();
+        for &line in self.reach.needs.keys().chain(reading.places.keys()) {
+            let is_held =
+                reading.places.contains_key(&line) || !self.is_past(line, reading.moment())?;
+            let gone = self.graph.gone(line);
+            if is_held && !self.graph.line(line)?.is_bare(gone.as_deref()) {
+                out.insert(line);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Whether nobody can come to read what refs were when there was a line's newest commit.
+    fn is_past(&self, line: LineId, moment: Moment) -> Result<bool> {
+        let last = self.graph.on_line(line, Seq::MAX)?.unwrap_or(Seq::ROOT);
+        Ok(!moment.is_open && moment.since.is_none_or(|since| last < since))
     }
 
     /// Makes a plan of a draft, as of now. Called under the commit lock, while nobody can begin to read, and
@@ -124,7 +156,11 @@ impl<'a> Planner<'a> {
             if seqs.iter().all(|seq| letting.gone.holds(*seq)) {
                 continue;
             }
-            match self.decide(*line, Some(seqs), draft.moment)? {
+            if !draft.needed.read.contains(line) {
+                // What it is read through may be let go with it.
+                return Ok(None);
+            }
+            match self.decide((*line, &draft.needed), Some(seqs), draft.moment)? {
                 Some(letting) => draft.lines.insert(*line, letting),
                 None => draft.lines.remove(line),
             };
@@ -141,16 +177,16 @@ impl<'a> Planner<'a> {
     /// What is let go of a line, if that is more than before.
     fn decide(
         &self,
-        line: LineId,
+        (line, needed): (LineId, &Settled),
         read: Option<&BTreeSet<Seq>>,
         moment: Moment,
     ) -> Result<Option<Letting>> {
         if self.unfinished.contains(&line) {
             return Ok(None);
         }
-        let (gone, layer) = match self.needed.needs.get(&line) {
+        let (gone, layer) = match needed.needs.get(&line) {
             Some(need) => (self.living(line, need, read, moment)?, None),
-            None if self.needed.layers.contains(&line) || read.is_some() => return Ok(None),
+            None if needed.layers.contains(&line) || read.is_some() => return Ok(None),
             None => {
                 let gone = GoneRecord { dead: true, ..GoneRecord::default() };
                 (gone, self.layers.named.get(&line).map(|named| named.row.clone()))
@@ -176,15 +212,16 @@ impl<'a> Planner<'a> {
         line: LineId,
         need: &Need,
         read: Option<&BTreeSet<Seq>>,
-        Moment { since, is_open }: Moment,
+        moment: Moment,
     ) -> Result<GoneRecord> {
+        let since = moment.since;
         let old = self.graph.gone(line).map(|gone| (*gone).clone()).unwrap_or_default();
         let last = self.graph.on_line(line, Seq::MAX)?.unwrap_or(Seq::ROOT);
         let (run, others) = join(&need.runs);
         let is_in_part = |seq: &Seq| old.has(*seq) && !old.holds(*seq);
         let in_part: Vec<Seq> = read.into_iter().flatten().copied().filter(is_in_part).collect();
-        let is_past = !is_open && since.is_none_or(|since| last < since);
-        if is_past && !need.grows && in_part.is_empty() && need.runs.iter().all(Run::is_bare) {
+        let is_alone = !need.grows && in_part.is_empty() && need.runs.iter().all(Run::is_bare);
+        if is_alone && self.is_past(line, moment)? {
             return Ok(alone(&old, need.kept.iter().chain(read.into_iter().flatten())));
         }
         let below = others.iter().map(|other| self.commits_of(line, other));

@@ -1,6 +1,5 @@
 //! How a collection is asked for, and what it says.
 
-use crate::id::Seq;
 use crate::progress::{Meter, takes_progress};
 
 /// How to collect.
@@ -20,13 +19,11 @@ pub struct GcOptions<'a> {
     pub(super) bytes_per_second: Option<u64>,
     pub(super) compact: bool,
     pub(super) meter: Meter<'a>,
-    /// Nothing goes that any branch has from this commit on.
-    pub(super) since: Option<Seq>,
 }
 
 impl Default for GcOptions<'_> {
     fn default() -> Self {
-        Self { bytes_per_second: None, compact: true, meter: Meter::default(), since: None }
+        Self { bytes_per_second: None, compact: true, meter: Meter::default() }
     }
 }
 

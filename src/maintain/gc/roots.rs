@@ -4,7 +4,7 @@ use super::policy::Retention;
 use super::reach::{Reach, Root};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::format::merge::OpenRecord;
+use crate::format::merge::{ActionCode, OpenRecord};
 use crate::format::prepared::PreparedRecord;
 use crate::format::refs::{At, OperationRecord, RefState, meta};
 use crate::format::{Family, keys, record};
@@ -75,6 +75,11 @@ impl<'a> Finder<'a> {
         while let Some((_, value)) = rows.current()? {
             let open: OpenRecord = record::decode("open merge", value)?;
             places.extend(open.theirs.iter().chain([&open.ours]));
+            if matches!(open.action, ActionCode::CherryPick | ActionCode::Revert) {
+                for at in open.theirs {
+                    self.add_parents(at, &mut places)?;
+                }
+            }
             rows.next();
         }
         let mut rows = engine.iter_prefix(Family::State, &[keys::state::PREPARED]);
@@ -85,6 +90,19 @@ impl<'a> Finder<'a> {
             rows.next();
         }
         Ok(places.into_iter().map(|at| self.unnamed(at.into())).collect())
+    }
+
+    /// What a commit was made from, as far as it is there: its changes are taken against that.
+    fn add_parents(&self, of: At, places: &mut Vec<At>) -> Result<()> {
+        let Some(header) = self.graph.find_header(Seq::new(of.seq))? else { return Ok(()) };
+        for parent in header.parents {
+            let at = At { line: parent.line, seq: parent.seq };
+            let gone = self.graph.gone(LineId::new(at.line));
+            if gone.is_none_or(|gone| gone.holds(Seq::new(at.seq))) {
+                places.push(at);
+            }
+        }
+        Ok(())
     }
 
     /// The lines that have commits which a cursor with a lease has still to read. They stay whole from

@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 use withy::exchange::{LoadOptions, load};
 use withy::{
     Batch, CommitOptions, DeleteOptions, Direction, ErrorKind, GcOptions, KeyRange, MergeOptions,
-    Read, Setting, Store, Strategy, TagOptions,
+    Read, Resolution, Seq, Setting, Store, Strategy, TagOptions,
 };
 
 use super::retention::{bytes_of, fresh_copy};
-use crate::support::{Scratch, is_long, must_branch, must_fail, must_verify, rows};
+use crate::support::{
+    Scratch, is_long, must_branch, must_delete, must_fail, must_get, must_put, must_verify,
+    must_write, rows,
+};
 
 /// More than these are loaded as sorted files, onto a line of their own.
 const KEYS: u32 = 12_000;
@@ -141,6 +144,7 @@ struct Twins {
     random: fastrand::Rng,
     seed: u64,
     branches: Vec<String>,
+    tags: Vec<String>,
     named: u32,
 }
 
@@ -148,7 +152,15 @@ impl Twins {
     fn new(seed: u64) -> Self {
         let (all, few) = (scratch("forever"), scratch("count=1"));
         let random = fastrand::Rng::with_seed(seed);
-        Self { all, few, random, seed, branches: vec!["main".to_owned()], named: 0 }
+        Self {
+            all,
+            few,
+            random,
+            seed,
+            branches: vec!["main".to_owned()],
+            tags: Vec::new(),
+            named: 0,
+        }
     }
 
     fn both(&self, what: impl Fn(&Store)) {
@@ -180,6 +192,31 @@ impl Twins {
                 let branch = store.branch(&name).expect("it is there");
                 branch.write(batch.clone(), CommitOptions::default()).expect("a write");
             });
+        }
+    }
+
+    /// Makes a tag, or starts a branch at one, or removes it.
+    fn tag(&mut self) {
+        match self.random.u32(0..3) {
+            0 => {
+                let (at, name) = (self.some(), self.name());
+                self.both(|store| {
+                    store.create_tag(&name, &at, TagOptions::default()).expect("a tag");
+                });
+                self.tags.push(name);
+            }
+            what if !self.tags.is_empty() => {
+                let at = self.random.usize(..self.tags.len());
+                let (tag, name) = (self.tags[at].clone(), self.name());
+                if what == 1 {
+                    self.both(|store| drop(must_branch(store, &name, &tag)));
+                    self.branches.push(name);
+                } else {
+                    self.tags.swap_remove(at);
+                    self.both(|store| store.delete_tag(&tag).expect("it goes"));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -238,10 +275,10 @@ impl Twins {
     }
 
     fn check(&self) {
-        for name in &self.branches {
+        for name in self.branches.iter().chain(&self.tags) {
             let [all, few] =
-                [&self.all, &self.few].map(|store| rows(&store.branch(name).expect("there")));
-            assert_eq!(few, all, "seed {}: branch {name}", self.seed);
+                [&self.all, &self.few].map(|store| rows(&store.view(name).expect("it is there")));
+            assert_eq!(few, all, "seed {}: {name}", self.seed);
         }
     }
 }
@@ -256,9 +293,123 @@ fn ops_7_collections_change_no_branch_and_no_merge() {
                 0..8 => twins.write(),
                 8..12 => twins.go_on(),
                 12..16 => twins.merge(),
+                16 => twins.tag(),
                 _ => twins.collect(),
             }
         }
         twins.collect();
     }
+}
+
+/// A branch that goes on as others, each of which replaces what the one before had, so that all are flattened.
+struct Chain<'s> {
+    store: &'s Store,
+    name: String,
+}
+
+impl<'s> Chain<'s> {
+    /// Keys `a` to `j`, of which those that follow leave `i` and `j` alone.
+    fn new(store: &'s Store) -> Self {
+        let chain = Self { store, name: "chain".to_owned() };
+        let branch = must_branch(store, "chain", "main");
+        let keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let first: Vec<_> = keys.iter().map(|key| (*key, Some("first"))).collect();
+        must_write(&branch, "first", &first);
+        chain
+    }
+
+    /// Goes on from another line, as a load does.
+    fn go_on(&mut self, value: &str) -> Seq {
+        let next = format!("{}x", self.name);
+        let branch = must_branch(self.store, &next, &self.name);
+        let options = DeleteOptions::default().force(true);
+        self.store.delete_branch(&self.name, options).expect("it goes");
+        self.name = next;
+        let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let all: Vec<_> = keys.iter().map(|key| (*key, Some(value))).collect();
+        must_write(&branch, value, &all)
+    }
+}
+
+/// What a view shows of the keys, a word for each.
+fn words(view: &impl Read) -> Vec<String> {
+    rows(view).into_iter().map(|(key, value)| key + "=" + &value).collect()
+}
+
+const SECOND: [&str; 10] = [
+    "a=second", "b=second", "c=second", "d=second", "e=second", "f=second", "g=second", "h=second",
+    "i=first", "j=first",
+];
+
+#[test]
+fn ops_7_what_a_view_alone_keeps_is_read_through_what_it_needs() {
+    // A transaction of another branch, or a history that is being read, may come to anything too.
+    for holder in ["view", "transaction", "history"] {
+        let store = scratch("count=1");
+        let mut chain = Chain::new(&store);
+        must_put(&store.main().expect("main"), "other", "1");
+        let second = chain.go_on("second");
+        let view = (holder == "view").then(|| store.view(&chain.name).expect("a view"));
+        chain.go_on("third");
+        must_gc(&store);
+        let txn = (holder == "transaction").then(|| store.begin("main").expect("it begins"));
+        let history =
+            (holder == "history").then(|| store.history("main", b"other").expect("it is"));
+        for value in ["fourth", "fifth", "sixth"] {
+            chain.go_on(value);
+            must_gc(&store);
+            if let Some(view) = &view {
+                assert_eq!(words(view), SECOND, "the view, beside {value}");
+                // Somebody else may come to the same.
+                let again = store.view(&format!("seq:{}", second.get())).expect("it is there");
+                assert_eq!(words(&again), SECOND, "another view, beside {value}");
+            }
+        }
+        drop((view, txn, history));
+        chain.go_on("last");
+        must_gc(&store);
+        let gone = store.view(&format!("seq:{}", second.get())).err().map(|e| e.kind());
+        assert_eq!(gone, Some(ErrorKind::HistoryGone), "without the {holder}");
+    }
+}
+
+#[test]
+fn ops_7_a_deletion_below_a_flattened_line_is_as_new_as_it_was() {
+    let store = scratch("count=1");
+    let mut chain = Chain::new(&store);
+    let topic = must_branch(&store, "topic", &chain.name);
+    must_put(&topic, "i", "older");
+    must_delete(&store.branch(&chain.name).expect("the chain"), "i");
+    chain.go_on("second");
+    chain.go_on("third");
+    chain.go_on("fourth");
+    must_put(&store.branch(&chain.name).expect("the chain"), "own", "1");
+    for _ in 0..2 {
+        must_gc(&store);
+    }
+    let options = MergeOptions::default().driver_for("*", "last-write");
+    store.merge(&chain.name, "topic", options).expect("it is merged");
+    let merged = store.branch(&chain.name).expect("the chain");
+    assert_eq!(must_get(&merged, "i"), None, "it was deleted after it was changed");
+}
+
+#[test]
+fn ops_7_an_open_pick_keeps_what_its_commit_was_made_from() {
+    let store = scratch("count=1");
+    let mut chain = Chain::new(&store);
+    let main = store.main().expect("main");
+    must_put(&main, "a", "main");
+    let second = chain.go_on("second");
+    let options = MergeOptions::default().keep_open(true);
+    let rev = format!("seq:{}", second.get());
+    let picked = store.cherry_pick("main", &[rev.as_str()], options).expect("it is kept open");
+    assert!(picked.open, "there are conflicts");
+    for value in ["third", "fourth", "fifth"] {
+        chain.go_on(value);
+        must_gc(&store);
+    }
+    let theirs = picked.conflicts.into_iter().map(|conflict| (conflict.key, Resolution::Theirs));
+    store.resolve_conflicts("main", theirs, None).expect("they are resolved");
+    store.continue_merge("main", CommitOptions::default()).expect("it goes on");
+    assert_eq!(must_get(&main, "a").as_deref(), Some("second"), "what was picked");
 }
