@@ -12,10 +12,12 @@ impl Store {
     /// branch, tag or operation leads to, large values that no row names, tags over the setting
     /// `max-tags`. Reads and writes go on meanwhile.
     ///
-    /// Every branch head, tag, fork, open merge, prepared transaction, cursor with a lease, and every view,
+    /// Every branch head, tag, open merge, prepared transaction, cursor with a lease, and every view,
     /// scan and transaction that is open stays exactly as it is; so does what branches and tags were before
-    /// and after operations on them within the setting `undo-age`. A commit can be undone if the one before
-    /// it is kept. A rev whose commit is gone is answered with
+    /// and after operations on them within the setting `undo-age`, and where the next merge of two branches
+    /// starts from. The commit that a branch was made from stays as long as the branch shows something of it,
+    /// or a merge may start there; a branch that has replaced most of it gets a copy of the rest. A commit can
+    /// be undone if the one before it is kept. A rev whose commit is gone is answered with
     /// [`HistoryGone`](crate::ErrorKind::HistoryGone).
     ///
     /// Cost: one pass over the rows of lines of which something is gone, over the log below what is gone,

@@ -413,3 +413,36 @@ fn ops_7_an_open_pick_keeps_what_its_commit_was_made_from() {
     store.continue_merge("main", CommitOptions::default()).expect("it goes on");
     assert_eq!(must_get(&main, "a").as_deref(), Some("second"), "what was picked");
 }
+
+#[test]
+fn ops_7_sides_meet_in_a_branch_that_was_flattened_and_is_gone() {
+    let store = scratch("count=1");
+    let mut chain = Chain::new(&store);
+    for side in ["one", "two"] {
+        must_put(&must_branch(&store, side, &chain.name), side, "1");
+    }
+    must_put(&store.branch(&chain.name).expect("the chain"), "i", "later");
+    chain.go_on("second");
+    chain.go_on("third");
+    must_put(&store.branch(&chain.name).expect("the chain"), "own", "1");
+    must_gc(&store);
+    for side in ["one", "two"] {
+        store.merge(side, &chain.name, MergeOptions::default()).expect("it is merged");
+        let side = store.branch(side).expect("the side");
+        must_put(&side, side.name().as_str(), "2");
+        must_put(&side, side.name().as_str(), "3");
+    }
+    store.delete_branch(&chain.name, DeleteOptions::default().force(true)).expect("it goes");
+    let base = store.merge_base("one", "two").expect("a base");
+    must_put(&store.branch("one").expect("one"), "a", "one");
+    for _ in 0..3 {
+        must_gc(&store);
+        assert_eq!(store.merge_base("one", "two").expect("a base"), base, "as before");
+    }
+    store.merge("two", "one", MergeOptions::default()).expect("it is merged");
+    let two = store.branch("two").expect("two");
+    assert_eq!(must_get(&two, "a").as_deref(), Some("one"), "one has changed it since");
+    // From now on they meet further up.
+    must_gc(&store);
+    must_gc(&store);
+}
