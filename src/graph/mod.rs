@@ -8,6 +8,7 @@ mod gone;
 mod index;
 mod log;
 mod purges;
+mod readers;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -15,11 +16,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use commit::{Commit, CommitChange, CommitRef, Origin};
-pub(crate) use gone::{Gone, Keep, Missing, Reader, Readers, gone_before};
+pub(crate) use gone::{Gone, Missing, gone_before};
 pub(crate) use index::Tail;
 pub use log::Log;
 pub(crate) use log::LogFilter;
 
+pub(crate) use readers::{Keep, Reader, Readers};
 pub(crate) use walk::{Difference, Run};
 
 use crate::engine::Engine;

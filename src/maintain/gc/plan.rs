@@ -130,8 +130,11 @@ impl<'a> Planner<'a> {
 
     /// Whether nobody can come to read what refs were when there was a line's newest commit.
     fn is_past(&self, line: LineId, moment: Moment) -> Result<bool> {
-        let last = self.graph.on_line(line, Seq::MAX)?.unwrap_or(Seq::ROOT);
-        Ok(!moment.is_open && moment.since.is_none_or(|since| last < since))
+        match moment.since {
+            _ if moment.is_open => Ok(false),
+            None => Ok(true),
+            Some(since) => Ok(self.graph.on_line(line, Seq::MAX)?.is_none_or(|last| last < since)),
+        }
     }
 
     /// Makes a plan of a draft, as of now. Called under the commit lock, while nobody can begin to read, and
