@@ -308,6 +308,21 @@ impl Graph {
         Ok((out, place))
     }
 
+    /// The newest merge on the first parents of a line, up to a commit of it; the root if there is none.
+    pub(crate) fn newest_merge(&self, from: Place) -> Result<Seq> {
+        let (mut next, mut newest) = (Some(from), Seq::ROOT);
+        while let Some(Place { line, seq }) = next {
+            let (lower, upper) = (keys::merge(line, Seq::ROOT), keys::merge(line, seq.next()));
+            let mut rows = self.engine().iter(Family::Refs, &lower, Some(&upper));
+            rows.seek_to_last();
+            if let Some((key, _)) = rows.current()? {
+                newest = newest.max(Seq::new(keys::number_at(key, 9)?));
+            }
+            next = self.line(line)?.fork;
+        }
+        Ok(newest)
+    }
+
     /// What a commit merged besides its first parent, parents or not.
     pub(crate) fn merged_by(&self, place: Place) -> Result<Vec<Place>> {
         match self.engine().get(Family::Refs, &keys::merge(place.line, place.seq))? {

@@ -1,5 +1,6 @@
 //! Read layers: several fixed layers of a line, merged into one. What a reader sees does not change.
 
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,15 +103,15 @@ impl Publisher {
     }
 
     /// Flattens a line of which nothing is read below a commit: from there on it is read through one layer
-    /// of its own, with what it has not written itself up to that commit. Deletions before `oldest` are left
-    /// out: nobody reads what was before them. `bottom` gives the lowest line that a layer was made of; `pause` is called with
+    /// of its own, with what it has not written itself up to that commit. Deletions among `old` are left
+    /// out: nobody needs to know of them. `bottom` gives the lowest line that a layer was made of; `pause` is called with
     /// the bytes written, and may end it. The caller sees to it that no other layers are made meanwhile.
     ///
     /// Cost: the rows of the layers.
     pub(crate) fn flatten(
         &self,
         (line, upto): (LineId, Seq),
-        oldest: Seq,
+        old: Range<Seq>,
         bottom: impl Fn(LineId) -> LineId,
         mut pause: impl FnMut(u64) -> Result<()>,
     ) -> Result<()> {
@@ -124,7 +125,7 @@ impl Publisher {
                 covered = own.next_version()?.map(|(key, _)| key);
             }
             let Place { line, seq } = version.place;
-            let is_old = version.row.is_none() && self.graph.birth(line, seq)? < oldest;
+            let is_old = version.row.is_none() && old.contains(&self.graph.birth(line, seq)?);
             if covered.as_ref() != Some(&key) && !is_old {
                 layer.put(&key, &version)?;
             }

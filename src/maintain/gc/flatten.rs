@@ -14,7 +14,7 @@ use super::roots::Finder;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::feed::cursor;
-use crate::graph::Graph;
+use crate::graph::{Graph, Place};
 use crate::id::{LineId, Seq};
 
 impl Collector<'_> {
@@ -43,7 +43,10 @@ impl Collector<'_> {
         for (line, upto) in able {
             if is_worth_it(graph, &settled, (line, upto))? {
                 let bottom = |layer| layers.bottom(layer);
-                publisher.flatten((line, upto), oldest, bottom, |bytes| self.pause(bytes))?;
+                // What was merged after a deletion may have the key still.
+                let merged = graph.newest_merge(Place { line, seq: Seq::MAX })?;
+                let old = merged.next()..oldest;
+                publisher.flatten((line, upto), old, bottom, |bytes| self.pause(bytes))?;
                 any = true;
             }
         }

@@ -97,6 +97,7 @@ impl Settled {
             Through { graph, known, flattened, read: BTreeSet::new(), passed: BTreeSet::new() };
         let mut pinned: BTreeMap<LineId, BTreeSet<Seq>> = BTreeMap::new();
         let unneeded = Need::default();
+        let mut chained = BTreeSet::new();
         let lines: BTreeSet<LineId> = reach.needs.keys().chain(held).copied().collect();
         // A line forks from an older one: whoever reads a line was there before.
         for &line in lines.iter().rev() {
@@ -124,22 +125,24 @@ impl Settled {
             match reach.needs.contains_key(&line) {
                 true => drop(out.needs.insert(line, left)),
                 // Nothing leads to it, and it stays for a while, and so does where it came from.
-                false => out.hold_chain(line, (graph, &mut pinned))?,
+                false => out.hold_chain(line, graph, (&mut pinned, &mut chained))?,
             }
         }
         Ok(out)
     }
 
-    /// Holds the lines from which one came that nothing leads to, down to one that is reached.
+    /// Holds the lines from which one came that nothing leads to.
     fn hold_chain(
         &mut self,
         line: LineId,
-        (graph, pinned): (&Graph, &mut BTreeMap<LineId, BTreeSet<Seq>>),
+        graph: &Graph,
+        (pinned, chained): (&mut BTreeMap<LineId, BTreeSet<Seq>>, &mut BTreeSet<LineId>),
     ) -> Result<()> {
         let mut next = graph.line(line)?.fork;
         while let Some(fork) = next {
             pinned.entry(fork.line).or_default().insert(fork.seq);
-            if !self.layers.insert(fork.line) {
+            self.layers.insert(fork.line);
+            if !chained.insert(fork.line) {
                 break;
             }
             next = graph.line(fork.line)?.fork;
@@ -155,13 +158,12 @@ impl Settled {
 
     /// A layer is used, and those whose names say what it shows.
     fn use_layer(&mut self, layer: LineId, known: &ReadLayers) {
-        if self.layers.insert(layer)
-            && let Some(named) = known.named.get(&layer)
-        {
-            for line in [named.top, named.bottom] {
-                if line < layer && known.named.contains_key(&line) {
-                    self.use_layer(line, known);
-                }
+        let mut waiting = vec![layer];
+        while let Some(layer) = waiting.pop() {
+            let is_new = self.layers.insert(layer);
+            if let Some(named) = known.named.get(&layer).filter(|_| is_new) {
+                let is_older = |line: &LineId| *line < layer && known.named.contains_key(line);
+                waiting.extend([named.top, named.bottom].into_iter().filter(is_older));
             }
         }
     }

@@ -10,9 +10,9 @@ use crate::format::{Family, keys, record};
 use crate::graph::{Graph, Place};
 use crate::id::{LineId, Seq};
 
-/// With more lines that have merged from one, where they meet is kept without a look.
-const MANY_LINES: usize = 12;
-/// Likewise with more commits of one of them that are kept.
+/// With more merges from one line, where two may meet is kept without a look.
+const MANY_WAYS: usize = 24;
+/// Likewise with more commits of one of those that merged it.
 const MANY_STANDS: usize = 4;
 
 /// What a reachable line had last merged of a line that nothing else leads to.
@@ -106,15 +106,25 @@ impl Reach<'_> {
 
     /// The commits of a line from which two others may be merged that have merged it.
     fn meetings(&self, line: LineId, ways: &[Way]) -> Result<BTreeSet<Seq>> {
-        let by: BTreeSet<LineId> = ways.iter().map(|way| way.by).collect();
+        let mut highest: BTreeMap<LineId, Seq> = BTreeMap::new();
+        for way in ways {
+            let known = highest.entry(way.by).or_insert(way.seq);
+            *known = way.seq.max(*known);
+        }
         let mut out = BTreeSet::new();
+        if ways.len() > MANY_WAYS {
+            let mut heights: Vec<(Seq, LineId)> =
+                highest.into_iter().map(|(line, seq)| (seq, line)).collect();
+            heights.sort_unstable();
+            let two: Vec<(Seq, LineId)> = heights.into_iter().rev().take(2).collect();
+            let meets = |way: &&Way| two.iter().any(|(seq, by)| *by != way.by && way.seq <= *seq);
+            out.extend(ways.iter().filter(meets).map(|way| way.seq));
+            return Ok(out);
+        }
         for (at, one) in ways.iter().enumerate() {
             for other in ways[at + 1..].iter().filter(|other| other.by != one.by) {
                 let seq = one.seq.min(other.seq);
-                let is_new = !out.contains(&seq);
-                if is_new
-                    && (by.len() > MANY_LINES || self.meet(one, other, Place { line, seq })?)
-                {
+                if !out.contains(&seq) && self.meet(one, other, Place { line, seq })? {
                     out.insert(seq);
                 }
             }
@@ -171,10 +181,12 @@ impl CameFrom {
         let mut waiting = vec![place];
         while let Some(place) = waiting.pop() {
             let known = if is_there(place.line) { &mut found } else { &mut passed };
-            let highest = known.entry(place.line).or_insert(Seq::ROOT);
-            let is_passed = *highest >= place.seq && place.seq > Seq::ROOT;
-            *highest = place.seq.max(*highest);
-            if is_passed || is_there(place.line) {
+            let highest = known.get(&place.line).copied();
+            if highest.is_some_and(|highest| highest >= place.seq) {
+                continue;
+            }
+            known.insert(place.line, place.seq);
+            if is_there(place.line) {
                 continue;
             }
             waiting.extend(graph.line(place.line)?.fork);

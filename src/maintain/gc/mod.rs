@@ -152,7 +152,7 @@ impl<'a> Collector<'a> {
             let draft = planner.draft(&Reading::of(graph.reading().iter(), since))?;
             let planned = publisher.let_go(begun, |readers| {
                 // Merges that were opened meanwhile, and the like, have moved no ref.
-                if finder.under_way()?.iter().any(|root| !draft.has(root.place)) {
+                if finder.under_way()?.iter().any(|root| !draft.has(graph, root.place)) {
                     return Ok(None);
                 }
                 let acked = cursor::pinned(graph.engine(), publisher.now())?;

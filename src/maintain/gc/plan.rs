@@ -59,8 +59,14 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Whether a commit stays whole.
-    pub(super) fn has(&self, place: Place) -> bool {
-        self.needed.has(place)
+    pub(super) fn has(&self, graph: &Graph, place: Place) -> bool {
+        let holds = |gone: &Gone| gone.holds(place.seq);
+        let is_held = || match self.lines.get(&place.line) {
+            Some(letting) => holds(&letting.gone),
+            None => graph.gone(place.line).as_deref().is_none_or(holds),
+        };
+        // One that is newer than the draft is on a branch.
+        self.needed.has(place) || (self.needed.read.contains(&place.line) && is_held())
     }
 }
 
@@ -120,8 +126,12 @@ impl<'a> Planner<'a> {
         for &line in self.reach.needs.keys().chain(reading.places.keys()) {
             let is_held =
                 reading.places.contains_key(&line) || !self.is_past(line, reading.moment())?;
-            let gone = self.graph.gone(line);
-            if is_held && !self.graph.line(line)?.is_bare(gone.as_deref()) {
+            let stored = match self.graph.line(line) {
+                // Somebody came too late, and is about to see that.
+                Err(_) if !self.reach.needs.contains_key(&line) => continue,
+                stored => stored?,
+            };
+            if is_held && !stored.is_bare(self.graph.gone(line).as_deref()) {
                 out.insert(line);
             }
         }

@@ -96,10 +96,11 @@ impl<'a> Finder<'a> {
     fn add_parents(&self, of: At, places: &mut Vec<At>) -> Result<()> {
         let Some(header) = self.graph.find_header(Seq::new(of.seq))? else { return Ok(()) };
         for parent in header.parents {
-            let at = At { line: parent.line, seq: parent.seq };
-            let gone = self.graph.gone(LineId::new(at.line));
-            if gone.is_none_or(|gone| gone.holds(Seq::new(at.seq))) {
-                places.push(at);
+            let seq = Seq::new(parent.seq);
+            let is_there = self.graph.find_header(seq)?.is_some_and(|at| at.line == parent.line);
+            let gone = self.graph.gone(LineId::new(parent.line));
+            if is_there && gone.is_none_or(|gone| gone.holds(seq)) {
+                places.push(At { line: parent.line, seq: parent.seq });
             }
         }
         Ok(())

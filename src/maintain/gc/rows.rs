@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::format::row::{Cell, read_head, read_history};
 use crate::format::{Family, keys};
+use crate::graph::Place;
 use crate::id::{LineId, Seq};
 
 /// So many deletions are removed at a time.
@@ -35,7 +36,7 @@ impl Collector<'_> {
                 continue;
             }
             let engine = self.engine();
-            let bare = self.graph().line(line)?.layers.is_empty();
+            let (bare, merged) = self.below(line)?;
             let mut rows = engine.iter_once(Family::History, &start, Some(&end));
             rows.seek_to_first();
             let mut of = OfKey::default();
@@ -50,7 +51,7 @@ impl Collector<'_> {
                 let is_deletion = matches!(read_history(row)?, Cell::Deleted);
                 if !gone.needs(&of.key, seq, of.next) {
                     self.delete(Family::History, stored, row.len());
-                } else if bare && is_deletion && seq < gone.floor(&of.key) {
+                } else if bare && is_deletion && merged < seq && seq < gone.floor(&of.key) {
                     of.trailing.push(stored.to_vec());
                     if of.trailing.len() > TRAILING {
                         of.trailing.clear();
@@ -68,6 +69,14 @@ impl Collector<'_> {
             self.flush(Phase::Versions, &end)?;
         }
         Ok(())
+    }
+
+    /// Whether nothing is below a line; and the newest merge that its commits come from. Where that is newer than
+    /// a deletion, a merge may start from a commit that has the key.
+    fn below(&self, line: LineId) -> Result<(bool, Seq)> {
+        let bare = self.graph().line(line)?.layers.is_empty();
+        let newest = || self.graph().newest_merge(Place { line, seq: Seq::MAX });
+        Ok((bare, if bare { newest()? } else { Seq::ROOT }))
     }
 
     fn begin_key(&self, line: LineId, key: Vec<u8>) -> Result<OfKey> {
@@ -90,7 +99,7 @@ impl Collector<'_> {
     /// that hide nothing.
     pub(super) fn newest_versions(&mut self, from: &[u8]) -> Result<()> {
         for (line, gone) in self.living_lines() {
-            let bare = self.graph().line(line)?.layers.is_empty();
+            let (bare, merged) = self.below(line)?;
             let ends = gone.record().top.is_some();
             if !ends && !bare {
                 continue;
@@ -107,11 +116,12 @@ impl Collector<'_> {
             while let Some((stored, row)) = rows.current()? {
                 let (seq, cell) = read_head(row)?;
                 let key = keys::head_user_key(stored)?;
-                let is_needed = !ends || gone.needs(key, self.graph().birth(line, seq)?, None);
-                let hides = bare && matches!(cell, Cell::Deleted) && is_needed;
+                let seq = self.graph().birth(line, seq)?;
+                let is_needed = !ends || gone.needs(key, seq, None);
+                let hides = bare && matches!(cell, Cell::Deleted) && merged < seq;
                 if !is_needed {
                     self.empty(line, key)?;
-                } else if hides && self.graph().birth(line, seq)? < gone.floor(key) {
+                } else if hides && seq < gone.floor(key) {
                     self.drop_deletion(line, key)?;
                 }
                 self.examined(row.len())?;

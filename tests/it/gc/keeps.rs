@@ -370,3 +370,98 @@ fn ops_7_a_merge_starts_from_what_both_sides_have_merged_though_its_branch_is_go
         assert_eq!(gone, Some(ErrorKind::HistoryGone), "from now on they meet further up");
     }
 }
+
+#[test]
+fn ops_7_a_deletion_stays_as_new_as_it_was_while_what_was_merged_has_the_key() {
+    let store = scratch("count=1");
+    let main = store.main().expect("main");
+    let sides = ["one", "two"].map(|name| must_branch(&store, name, "seq:0"));
+    let merge = || {
+        for side in &sides {
+            store.merge(side.name().as_str(), "main", MergeOptions::default()).expect("it merges");
+        }
+    };
+    must_put(&main, "key", "1");
+    for side in &sides {
+        must_put(side, side.name().as_str(), "1");
+    }
+    merge();
+    must_put(&sides[1], "key", "2");
+    must_delete(&sides[0], "key");
+    must_put(&main, "main", "1");
+    merge();
+    for side in &sides {
+        must_put(side, side.name().as_str(), "2");
+        must_put(side, side.name().as_str(), "3");
+    }
+    for _ in 0..2 {
+        must_gc(&store);
+    }
+    let options = MergeOptions::default().driver_for("*", "last-write");
+    store.merge("one", "two", options).expect("it is merged");
+    assert_eq!(must_get(&sides[0], "key"), None, "it was deleted after it was changed");
+}
+
+#[test]
+fn ops_7_what_an_open_view_came_from_stays_below_read_layers() {
+    let mut store = scratch("count=1");
+    let main = store.main().expect("main");
+    for n in 1..=10 {
+        let name = format!("b{n}");
+        let from = if n == 1 { "main".to_owned() } else { format!("b{}", n - 1) };
+        let branch = must_branch(&store, &name, &from);
+        let mut batch = Batch::new();
+        for key in 0..if n < 9 { 100 } else { 1 } {
+            batch.put(format!("{n}/{key}"), "1");
+        }
+        branch.write(batch, CommitOptions::default()).expect("it is written");
+        store.compact_overlays(&name).expect("its layers are merged");
+    }
+    must_put(&main, "main", "1");
+    store.merge("main", "b10", MergeOptions::default()).expect("it is merged");
+    must_put(&main, "main", "2");
+    must_put(&main, "main", "3");
+    let view = store.view("b10").expect("a view");
+    for n in 1..=10 {
+        let options = DeleteOptions::default().force(true);
+        store.delete_branch(&format!("b{n}"), options).expect("it goes");
+    }
+    for _ in 0..3 {
+        must_gc(&store);
+        assert_eq!(rows(&view).len(), 802, "the view shows what it did");
+    }
+    drop((view, main));
+    for _ in 0..2 {
+        must_gc(&store);
+    }
+    store.reopen();
+    assert_eq!(rows(&store.main().expect("main")).len(), 803, "and so does main");
+}
+
+#[test]
+fn ops_7_a_pick_of_a_merge_can_be_open_though_what_it_merged_is_gone() {
+    let store = scratch("count=1");
+    let main = store.main().expect("main");
+    must_put(&main, "key", "1");
+    let before = must_put(&main, "other", "1");
+    let topic = must_branch(&store, "topic", "main");
+    must_put(&topic, "key", "2");
+    let options = MergeOptions::default().fast_forward(FastForward::Never);
+    store.merge("main", "topic", options).expect("it is merged");
+    for (tag, rev) in [("before", format!("seq:{}", before.get())), ("merged", "main".to_owned())] {
+        store.create_tag(tag, &rev, TagOptions::default()).expect("a tag");
+    }
+    must_put(&main, "main", "1");
+    must_put(&main, "main", "2");
+    store.delete_branch("topic", DeleteOptions::default().force(true)).expect("it goes");
+    let side = must_branch(&store, "side", "before");
+    must_put(&side, "key", "3");
+    for _ in 0..2 {
+        must_gc(&store);
+    }
+    let picked = store.cherry_pick("side", &["merged"], MergeOptions::default().keep_open(true));
+    assert!(picked.expect("it is kept open").open, "both have changed the key");
+    must_gc(&store);
+    store.abort_merge("side").expect("it is given up");
+    must_gc(&store);
+}
