@@ -446,3 +446,32 @@ fn ops_7_sides_meet_in_a_branch_that_was_flattened_and_is_gone() {
     must_gc(&store);
     must_gc(&store);
 }
+
+#[test]
+fn ops_7_a_flattening_that_is_stopped_leaves_the_branch_as_it_was() {
+    let store = scratch("count=1");
+    let mut model = Rows::new();
+    for (night, keys) in [(0, 40_000), (1, 28_000), (2, 28_000)] {
+        load_night(&store, &mut model, night, 0..keys);
+    }
+    let main = store.main().expect("main");
+    main.put("own", "1").expect("it is put");
+    model.insert(b"own".to_vec(), b"1".to_vec());
+    // At its begin, and once some rows of the layer are written.
+    for calls in [1, 2] {
+        let mut seen = 0;
+        let options = GcOptions::default().progress(|progress| {
+            seen += u32::from(progress.stage == "flatten");
+            if seen >= calls { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let stopped = store.gc(options).expect_err("it is stopped");
+        assert_eq!(stopped.kind(), ErrorKind::Interrupted, "at call {calls}");
+        must_verify(&store);
+        check(&main, &model, "main");
+    }
+    must_gc(&store);
+    check(&main, &model, "main");
+    store.sync().expect("on disk");
+    let (used, fresh) = (bytes_of(&store.path()), fresh_copy(&model));
+    assert!(used <= 2 * fresh, "{used} bytes are within twice {fresh}: nothing is left of it");
+}
