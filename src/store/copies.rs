@@ -24,8 +24,8 @@ impl Store {
     /// stores of their own, both deliver the messages that were in the outbox, with the same idempotency
     /// keys, both drive on sagas that were unfinished, and a coordinator must know only one of them.
     ///
-    /// Cost: what is in memory or in the write-ahead log, 16 MiB at most on the same disk if the store is open for
-    /// writing; everything on another disk.
+    /// Cost: on the same disk a copy of the write-ahead log if that is below 4 MiB; a larger one is written
+    /// to sorted files first, in a store that is open for writing. Everything on another disk.
     ///
     /// # Errors
     /// [`Exists`](crate::ErrorKind::Exists) if the target is there and not empty;

@@ -1,7 +1,8 @@
 //! What checkpoints and backups cost those who read and write meanwhile.
 //!
-//! `WITHY_LONG=1` measures: four readers and four writers, in turns without copies and with a checkpoint
-//! and a backup every second. The figures are printed.
+//! `WITHY_LONG=1` measures: four readers and four writers go on all the time, in windows of two seconds
+//! without copies and with a checkpoint and a backup at the beginning of each second. The order is without,
+//! with, with, without, so that what drifts counts on both sides alike. The figures are printed.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,9 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use withy::exchange::{LoadOptions, load};
-use withy::{
-    Backups, Clock, Durability, Monotonic, PruneOptions, Read, Store, SystemClock, SystemMonotonic,
-};
+use withy::{Backups, Durability, Monotonic, PruneOptions, Read, Store, SystemMonotonic};
 
 use super::open_to_read;
 use crate::support::is_long;
@@ -19,43 +18,54 @@ use crate::support::is_long;
 const ROWS: u64 = 100_000;
 const WRITERS: u64 = 4;
 const READERS: u64 = 4;
+/// In which windows copies are made.
+const TURNS: [bool; 4] = [false, true, true, false];
 
-/// What was done in one turn.
+/// What was done in a stretch of time.
 #[derive(Default)]
-struct Turn {
-    reads: u64,
-    /// How long each write took, in microseconds.
-    writes: Vec<u64>,
+struct Window {
+    with_copies: bool,
     seconds: f64,
+    reads: u64,
+    /// How long each write took that ended in it, in microseconds.
+    writes: Vec<u64>,
 }
 
-impl Turn {
-    fn rates(&self) -> (f64, f64) {
-        (self.reads as f64 / self.seconds, self.writes.len() as f64 / self.seconds)
+impl Window {
+    fn reads(&self) -> f64 {
+        self.reads as f64 / self.seconds
+    }
+
+    fn writes(&self) -> f64 {
+        self.writes.len() as f64 / self.seconds
     }
 }
+
+/// A count in a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart(AtomicU64);
 
 fn key(n: u64) -> String {
     format!("row/{n:08}")
 }
 
-/// Reads and writes for so long, while `copy` is called once a second.
-fn turn(store: &Store, length: Duration, mut copy: impl FnMut(u64)) -> Turn {
-    let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+/// Reads and writes all the time, while in every second of some windows `copy` is called.
+fn run(store: &Store, windows: &[bool], seconds: u64, mut copy: impl FnMut()) -> Vec<Window> {
+    let done = AtomicBool::new(false);
+    let reads: Vec<_> = (0..READERS).map(|_| Apart::default()).collect();
     let time = SystemMonotonic::default();
-    let mut out = Turn::default();
+    let mut out: Vec<Window> = Vec::new();
     std::thread::scope(|scope| {
-        for n in 0..READERS {
-            let (done, reads) = (&done, &reads);
+        for (n, reads) in (0..).zip(&reads) {
+            let done = &done;
             scope.spawn(move || {
                 let main = store.main().expect("main");
                 let mut random = fastrand::Rng::with_seed(n);
-                let mut count = 0;
                 while !done.load(Ordering::Relaxed) {
                     main.get(key(random.u64(..ROWS)).as_bytes()).expect("a read");
-                    count += 1;
+                    reads.0.fetch_add(1, Ordering::Relaxed);
                 }
-                reads.fetch_add(count, Ordering::Relaxed);
             });
         }
         let writers: Vec<_> = (0..WRITERS)
@@ -69,41 +79,45 @@ fn turn(store: &Store, length: Duration, mut copy: impl FnMut(u64)) -> Turn {
                         let value = super::noise(random.u64(..), 100);
                         let begun = time.elapsed();
                         main.put(key(random.u64(..ROWS)), value).expect("a write");
-                        took.push(
-                            u64::try_from((time.elapsed() - begun).as_micros()).expect("short"),
-                        );
+                        took.push((time.elapsed(), time.elapsed() - begun));
                     }
                     took
                 })
             })
             .collect();
-        for second in 1.. {
-            let at = Duration::from_secs(second);
-            if at > length {
-                break;
+        let read = || reads.iter().map(|reads| reads.0.load(Ordering::Relaxed)).sum::<u64>();
+        let (mut begun, mut before) = (time.elapsed(), read());
+        let mut ends = Vec::new();
+        for &with_copies in windows {
+            let from = begun;
+            for second in 1..=seconds {
+                if with_copies {
+                    copy();
+                }
+                let until = from + Duration::from_secs(second);
+                std::thread::sleep(until.saturating_sub(time.elapsed()));
             }
-            std::thread::sleep(at.saturating_sub(time.elapsed()));
-            copy(second);
+            let (now, after) = (time.elapsed(), read());
+            let seconds = (now - begun).as_secs_f64();
+            out.push(Window { with_copies, seconds, reads: after - before, ..Window::default() });
+            ends.push(now);
+            (begun, before) = (now, after);
         }
-        std::thread::sleep(length.saturating_sub(time.elapsed()));
         done.store(true, Ordering::Relaxed);
-        out.seconds = time.elapsed().as_secs_f64();
         for writer in writers {
-            out.writes.extend(writer.join().expect("it ends"));
+            for (end, took) in writer.join().expect("it ends") {
+                if let Some(window) = out.get_mut(ends.partition_point(|at| *at < end)) {
+                    window.writes.push(u64::try_from(took.as_micros()).expect("short"));
+                }
+            }
         }
     });
-    out.reads = reads.into_inner();
     out
 }
 
 fn percentile(values: &mut [u64], of: f64) -> u64 {
     values.sort_unstable();
     values[((values.len() - 1) as f64 * of) as usize]
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Copies of one kind, checked after the turn: looking at them must not be part of what is measured.
@@ -121,11 +135,46 @@ fn check(dir: &Path, copies: &[std::path::PathBuf]) {
     backups.prune(PruneOptions::default().keep(1)).expect("it is pruned");
 }
 
+/// A checkpoint and a backup; how long each took is kept, in milliseconds.
+struct Copying<'s> {
+    store: &'s Store,
+    away: std::path::PathBuf,
+    checkpoints: Vec<u64>,
+    backups: Vec<u64>,
+}
+
+impl Copying<'_> {
+    fn copy(&mut self, target: &Path) {
+        let time = SystemMonotonic::default();
+        let took = |since| u64::try_from((time.elapsed() - since).as_millis()).expect("short");
+        self.store.checkpoint(target, Default::default()).expect("a checkpoint");
+        self.checkpoints.push(took(Duration::ZERO));
+        let begun = time.elapsed();
+        self.store.back_up(&self.away, Default::default()).expect("a backup");
+        self.backups.push(took(begun));
+    }
+}
+
+/// What was lost in windows with copies, in hundredths, and its standard error. Four windows in turn make one
+/// measurement.
+fn lost(windows: &[Window], rate: impl Fn(&Window) -> f64) -> (f64, f64) {
+    let measure = |four: &[Window]| {
+        let sum = |with: bool| -> f64 {
+            four.iter().filter(|window| window.with_copies == with).map(&rate).sum()
+        };
+        100.0 * (1.0 - sum(true) / sum(false))
+    };
+    let all: Vec<f64> = windows.chunks(TURNS.len()).map(measure).collect();
+    let count = all.len() as f64;
+    let mean = all.iter().sum::<f64>() / count;
+    let variance = all.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    (mean, (variance / count).sqrt())
+}
+
 #[test]
 fn ops_5_copies_every_second_cost_little() {
     let long = is_long();
-    let (turns, length) =
-        if long { (9, Duration::from_secs(10)) } else { (1, Duration::from_secs(1)) };
+    let (rounds, seconds) = if long { (50, 2) } else { (1, 1) };
     let dir = tempfile::tempdir().expect("a scratch directory");
     let home = dir.path().join("store");
     let store = Store::options().durability(Durability::Sync).open(&home).expect("open");
@@ -133,48 +182,46 @@ fn ops_5_copies_every_second_cost_little() {
     load(&store, "main", rows, LoadOptions::default()).expect("it is loaded");
     let away = dir.path().join("backup");
     store.back_up(&away, Default::default()).expect("the first backup");
-    let (mut quiet, mut busy) = (Vec::new(), Vec::new());
-    let (mut begun, mut took) = (0, (Vec::new(), Vec::new()));
-    // One turn that does not count: memory and caches fill.
-    turn(&store, length / 2, |_| {});
-    for n in 0..turns {
-        quiet.push(turn(&store, length, |_| {}));
+    let mut copying = Copying { store: &store, away, checkpoints: Vec::new(), backups: Vec::new() };
+    // Windows that do not count: memory and caches fill.
+    run(&store, &[false; 2], seconds, || {});
+    let mut windows = Vec::new();
+    for _ in 0..rounds {
         let mut copies = Vec::new();
-        let now = || SystemClock.now().as_millis();
-        busy.push(turn(&store, length, |second| {
-            let copy = dir.path().join(format!("copy-{n}-{second}"));
-            begun = now();
-            store.checkpoint(&copy, Default::default()).expect("a checkpoint");
-            took.0.push(u64::try_from(now() - begun).unwrap_or(0));
-            begun = now();
-            store.back_up(&away, Default::default()).expect("a backup");
-            took.1.push(u64::try_from(now() - begun).unwrap_or(0));
-            copies.push(copy);
+        windows.extend(run(&store, &TURNS, seconds, || {
+            let target = dir.path().join(format!("copy-{}", copies.len()));
+            copying.copy(&target);
+            copies.push(target);
         }));
         check(dir.path(), &copies);
     }
-    let pairs = || quiet.iter().map(Turn::rates).zip(busy.iter().map(Turn::rates));
-    let reads = median(pairs().map(|(without, with)| 100.0 * (1.0 - with.0 / without.0)).collect());
-    let writes =
-        median(pairs().map(|(without, with)| 100.0 * (1.0 - with.1 / without.1)).collect());
-    let figures = |turns: &[Turn]| {
-        let mut all: Vec<u64> = turns.iter().flat_map(|turn| turn.writes.iter().copied()).collect();
-        let reads = median(turns.iter().map(|turn| turn.rates().0).collect());
-        let writes = median(turns.iter().map(|turn| turn.rates().1).collect());
+    let figures = |with: bool| {
+        let windows = || windows.iter().filter(|window| window.with_copies == with);
+        let mut all: Vec<u64> =
+            windows().flat_map(|window| window.writes.iter().copied()).collect();
+        let rate =
+            |of: fn(&Window) -> f64| windows().map(of).sum::<f64>() / windows().count() as f64;
+        let (reads, writes) = (rate(Window::reads), rate(Window::writes));
         let (p99, most) = (percentile(&mut all, 0.99), percentile(&mut all, 1.0));
         (format!("{reads:.0} reads/s, {writes:.0} writes/s, p99 {p99} us, longest {most} us"), p99)
     };
-    let ((without, _), (with, p99)) = (figures(&quiet), figures(&busy));
+    let ((without, _), (with, p99)) = (figures(false), figures(true));
+    let (reads, writes) = (lost(&windows, Window::reads), lost(&windows, Window::writes));
     let text = format!(
         "without copies: {without}\nwith copies:    {with}\n\
-         lost: {reads:.1} % of reads, {writes:.1} % of writes\n\
+         lost: {:.1} % of reads (+- {:.1}), {:.1} % of writes (+- {:.1})\n\
          a checkpoint took {} ms, a backup {} ms (medians)\n",
-        percentile(&mut took.0, 0.5),
-        percentile(&mut took.1, 0.5)
+        reads.0,
+        reads.1,
+        writes.0,
+        writes.1,
+        percentile(&mut copying.checkpoints, 0.5),
+        percentile(&mut copying.backups, 0.5)
     );
     if long {
         let _ = std::io::stderr().write_all(text.as_bytes());
         assert!(p99 < 50_000, "no write waits long:\n{text}");
+        assert!(reads.0 < 5.0 && writes.0 < 5.0, "little is lost:\n{text}");
     }
     assert!(!home.join("withy.staging").exists(), "nothing is left in the store");
 }
