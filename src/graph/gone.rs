@@ -228,7 +228,7 @@ impl Graph {
         self.set_gone(dead.iter().map(|line| (*line, None)));
         let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
-        self.forget(|lines| dead.iter().for_each(|line| drop(lines.remove(line))));
+        self.lines.forget(dead);
         for line in dead {
             tail.forget(*line);
             heads.remove(line);

@@ -6,18 +6,20 @@
 mod commit;
 mod gone;
 mod index;
+mod lines;
 mod log;
 mod purges;
 mod readers;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use commit::{Commit, CommitChange, CommitRef, Origin};
 pub(crate) use gone::{Gone, Missing, gone_before};
 pub(crate) use index::Tail;
+pub(crate) use lines::Line;
+use lines::Lines;
 pub use log::Log;
 pub(crate) use log::LogFilter;
 
@@ -62,42 +64,6 @@ impl From<Place> for At {
     }
 }
 
-/// A line: where it forked, and the layers below it that reads fall through to, newest first.
-#[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) fork: Option<Place>,
-    pub(crate) layers: Arc<[Place]>,
-    /// For a read layer: how many rows it has.
-    pub(crate) layer_rows: u64,
-}
-
-impl From<LineRecord> for Line {
-    fn from(stored: LineRecord) -> Self {
-        Self {
-            fork: stored.fork.map(Place::from),
-            layers: stored.layers.into_iter().map(Place::from).collect(),
-            layer_rows: stored.layer_rows,
-        }
-    }
-}
-
-impl Line {
-    /// Whether nothing is to be read of the line any more, which only says where others came from; what it
-    /// was read through may be gone.
-    pub(crate) fn is_bare(&self, gone: Option<&Gone>) -> bool {
-        let (Some(fork), Some(gone)) = (self.fork, gone) else { return false };
-        gone.hidden_upto(fork.seq.next()).is_none()
-    }
-
-    /// The layer of a line that was flattened: up to a commit above the fork, and nothing is below it.
-    pub(crate) fn flat(&self) -> Option<Place> {
-        match (self.fork, &*self.layers) {
-            (Some(fork), &[layer]) if layer.seq > fork.seq => Some(layer),
-            _ => None,
-        }
-    }
-}
-
 /// What is needed of a line's newest commit to write the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -112,9 +78,7 @@ pub(crate) struct Head {
 /// The graph as stored, with what was looked up lately in memory.
 pub(crate) struct Graph {
     engine: Arc<Engine>,
-    lines: Cache<Line>,
-    /// How often a line was forgotten.
-    forgotten: AtomicU64,
+    lines: Lines,
     heads: Cache<Head>,
     tail: RwLock<Tail>,
     plain: RwLock<PlainLines>,
@@ -142,10 +106,9 @@ impl Graph {
     /// Reads what is not in the index yet.
     pub(crate) fn open(engine: Arc<Engine>) -> Result<Self> {
         let tail = RwLock::new(Tail::load(&engine)?);
-        let (lines, heads) = (Cache::default(), Cache::default());
+        let (lines, heads, plain) = (Lines::default(), Cache::default(), RwLock::default());
         let (kept, purges) = (gone::Kept::load(&engine)?, purges::Purges::load(&engine)?);
-        let (plain, forgotten) = (RwLock::default(), AtomicU64::new(0));
-        Ok(Self { engine, lines, forgotten, heads, tail, plain, kept, purges })
+        Ok(Self { engine, lines, heads, tail, plain, kept, purges })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -159,41 +122,23 @@ impl Graph {
 
     /// A line's record.
     pub(crate) fn line(&self, id: LineId) -> Result<Arc<Line>> {
-        if let Some(line) = self.lines.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Arc::clone(line));
-        }
-        let forgotten = self.forgotten.load(Ordering::Acquire);
-        let row = self
-            .engine
-            .get(Family::Refs, &keys::line(id))?
-            .ok_or_else(|| missing("line", id.get()))?;
-        let stored: LineRecord = record::decode("line", &row)?;
-        // Lines fork from older ones, so every walk down a chain comes to its end.
-        if stored.fork.is_some_and(|fork| fork.line >= id.get()) {
-            return Err(missing("fork of line", id.get()));
-        }
-        let line = Arc::new(Line::from(stored));
-        let mut cache = self.lines.write().unwrap_or_else(PoisonError::into_inner);
-        // What was read before a line was forgotten is not remembered.
-        if self.forgotten.load(Ordering::Acquire) == forgotten {
-            if cache.len() >= CACHED_LINES {
-                cache.clear();
+        self.lines.get(id, || {
+            let row = self
+                .engine
+                .get(Family::Refs, &keys::line(id))?
+                .ok_or_else(|| missing("line", id.get()))?;
+            let stored: LineRecord = record::decode("line", &row)?;
+            // Lines fork from older ones, so every walk down a chain comes to its end.
+            if stored.fork.is_some_and(|fork| fork.line >= id.get()) {
+                return Err(missing("fork of line", id.get()));
             }
-            cache.insert(id, Arc::clone(&line));
-        }
-        Ok(line)
+            Ok(Line::from(stored))
+        })
     }
 
     /// Forgets a line's record, because a new one was written.
     pub(crate) fn forget_line(&self, id: LineId) {
-        self.forget(|known| drop(known.remove(&id)));
-    }
-
-    /// Takes lines out of what is remembered, and out of what is being read to be remembered.
-    fn forget(&self, which: impl FnOnce(&mut Known<Line>)) {
-        let mut known = self.lines.write().unwrap_or_else(PoisonError::into_inner);
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
-        which(&mut known);
+        self.lines.forget(&[id]);
     }
 
     /// The newest commit of a line; where it forked, if it has none of its own.
@@ -277,7 +222,7 @@ impl Graph {
         let fresh = Tail::load(&self.engine)?;
         *self.tail.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         self.heads.write().unwrap_or_else(PoisonError::into_inner).clear();
-        self.forget(Known::clear);
+        self.lines.forget_all();
         self.plain.write().unwrap_or_else(PoisonError::into_inner).runs.clear();
         Ok(())
     }
