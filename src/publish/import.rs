@@ -9,7 +9,7 @@ use std::sync::{Arc, MutexGuard};
 use super::build::{Details, Meta, New, Ready};
 use super::bulk::{Load, Loaded};
 use super::init::{recover, remove_leftovers};
-use super::land::{GROUP, MergeCommit, Replaced, StateRows, Values, counted, is_nothing, views_of};
+use super::land::{GROUP, MergeCommit, Replaced, StateRows, Values, counted, views_of};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
 use super::{CommitOptions, MovePlan, Publisher, Writer};
 use crate::clock::Timestamp;
@@ -302,9 +302,6 @@ impl ImportSession<'_> {
         for group in edits.chunks(GROUP) {
             let rows = values.read(group)?.into_iter().zip(counted.read(group)?);
             for (edit, (row, before)) in group.iter().zip(rows) {
-                if is_nothing(edit, row.as_ref()) {
-                    continue;
-                }
                 let new = New::row(row.as_ref(), edit.after.hash());
                 load.edit(&edit.key, new, before)?;
             }

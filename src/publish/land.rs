@@ -203,11 +203,6 @@ pub(super) fn counted(
     is_doubtful.then(|| View::new(graph, target)).transpose()
 }
 
-/// Whether an edit would only bring back a value that was purged.
-pub(super) fn is_nothing(edit: &PlannedEdit, row: Option<&ScanRow>) -> bool {
-    edit.before.is_none() && row.is_some_and(ScanRow::is_purged)
-}
-
 fn lost(place: Place, key: &[u8]) -> Error {
     let what =
         format!("commit {} has no value for {}, though its log says so", place.seq, show_key(key));
@@ -394,9 +389,6 @@ impl Publisher {
             let rows = values.read(group)?.into_iter().zip(counted.read(group)?);
             for (edit, (row, before)) in group.iter().zip(rows) {
                 let old = replaced.next().flatten();
-                if is_nothing(edit, row.as_ref()) {
-                    continue;
-                }
                 let new = New::row(row.as_ref(), edit.after.hash());
                 build.replace(&mut set, &edit.key, new, old.as_ref(), before)?;
             }
