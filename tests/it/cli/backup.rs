@@ -75,6 +75,15 @@ $ withy backup list nowhere
 ! error: open the backup nowhere: there is no backup in nowhere
 ! hint: `withy backup create` makes one
 [2]
+$ mkdir hollow && cp -r away/. hollow && rm hollow/snapshots/*
+$ withy backup verify hollow
+! error: verify the backup hollow: there is no snapshot in hollow
+! hint: `withy backup create` makes one
+[2]
+$ withy backup restore hollow old2
+! error: restore to old2: there is no snapshot in hollow
+! hint: `withy backup create` makes one
+[2]
 $ withy backup create .withy
 ! error: back up the store to .withy: DIR/.withy is inside of the store
 ! hint: name a directory beside it, or on another disk

@@ -225,7 +225,8 @@ fn verify(args: &Verify, app: &App) -> Result<Outcome> {
         options = options.snapshot(number);
     }
     let report = backups.verify(options);
-    let report = report.doing(|| format!("verify the backup {}", args.dir.display()))?;
+    let doing = || format!("verify the backup {}", args.dir.display());
+    let report = report.doing(doing)?;
     drop(progress);
     let faults: Vec<_> = report.faults.iter().map(|fault| fault_object(fault).done()).collect();
     let object = Object::new()
@@ -234,6 +235,13 @@ fn verify(args: &Verify, app: &App) -> Result<Outcome> {
         .with("bytes", report.bytes)
         .with("unnamed", report.unnamed)
         .with("faults", faults);
+    if report.snapshots == 0 {
+        // Nothing that it could give back: whoever looks after backups must hear of it.
+        let cause = format!("there is no snapshot in {}", args.dir.display());
+        return Err(
+            Failure::new(Code::Usage, doing(), cause).hint("`withy backup create` makes one")
+        );
+    }
     if report.faults.is_empty() {
         app.say(app.out()?, object, |_| {
             let (snapshots, contents) =
@@ -256,8 +264,7 @@ fn verify(args: &Verify, app: &App) -> Result<Outcome> {
         }
     }
     let cause = format!("{} damaged", plural(report.faults.len() as u64, "file"));
-    let doing = format!("verify the backup {}", args.dir.display());
-    Err(Failure::new(Code::Damaged, doing, cause)
+    Err(Failure::new(Code::Damaged, doing(), cause)
         .hint("back up again: what the store still has comes back; then verify again"))
 }
 
