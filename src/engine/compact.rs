@@ -1,9 +1,11 @@
 //! Compaction by hand, in slices, so that it can be slowed down and stopped.
 
+use std::collections::BTreeSet;
+
 use rocksdb::{BottommostLevelCompaction, CompactOptions};
 
 use super::{Db, Engine, Point, failed};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 
 /// A slice ends at the first file that makes it this large.
@@ -15,6 +17,10 @@ type Slice = (Option<Vec<u8>>, Option<Vec<u8>>, u64);
 impl Engine {
     /// Compacts a family, so that what was removed from it leaves the disk. `done` is called after each
     /// slice with its bytes, and may stop the work.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] if any file that was there is in use still: the disk may be full. Nothing is lost, and
+    /// some of the work may be done.
     pub(crate) fn reclaim(
         &self,
         family: Family,
@@ -36,6 +42,7 @@ impl Engine {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         options.set_exclusive_manual_compaction(false);
+        let before = self.tables(family);
         let each = |(from, to, bytes): Slice| {
             self.step(Point::Compact, || {
                 db.compact_range_cf_opt(cf, from, to, &options);
@@ -47,7 +54,23 @@ impl Engine {
         if family == Family::Blob {
             to_age("0.25")?;
         }
-        compacted
+        compacted?;
+        // RocksDB's compaction by hand tells nobody whether it has failed. One that has come to its end has
+        // written every file anew.
+        match self.tables(family).intersection(&before).count() {
+            0 => Ok(()),
+            left => Err(not_compacted(left, before.len())),
+        }
+    }
+
+    /// Names of the data files of a family.
+    fn tables(&self, family: Family) -> BTreeSet<String> {
+        let Db::Write(db) = &self.db else { return BTreeSet::new() };
+        let files = db.live_files().unwrap_or_default().into_iter();
+        files
+            .filter(|file| file.column_family_name == family.name())
+            .map(|file| file.name)
+            .collect()
     }
 
     /// All of a family, cut between files.
@@ -68,6 +91,12 @@ impl Engine {
         });
         cut(sizes.collect())
     }
+}
+
+fn not_compacted(left: usize, of: usize) -> Error {
+    let text = format!("cannot compact the store: {left} of {of} files could not be written anew");
+    Error::new(ErrorKind::Io, text)
+        .with_hint("free some space on the disk, then do it again; nothing is lost")
 }
 
 /// Slices of files with these first and last keys and sizes; together they have every key there is.

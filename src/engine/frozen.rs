@@ -1,6 +1,8 @@
 //! One state of the whole database, for work that reads all of it while writes go on.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::sync::{MutexGuard, PoisonError};
 
 use rocksdb::{OptimisticTransactionDB, ReadOptions, SnapshotWithThreadMode};
 
@@ -18,16 +20,60 @@ pub(crate) struct Frozen<'e> {
     engine: &'e Engine,
     /// A database that is open for reading only does not change by itself.
     snapshot: Option<SnapshotWithThreadMode<'e, OptimisticTransactionDB>>,
+    // Dropped after the snapshot.
+    _hold: Hold<'e>,
+}
+
+/// The states that are held, numbered in the order in which they were taken.
+#[derive(Default)]
+pub(super) struct Holds {
+    next: u64,
+    open: BTreeSet<u64>,
+}
+
+/// Says that a state is held, until it is dropped.
+struct Hold<'e> {
+    engine: &'e Engine,
+    number: u64,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.engine.holds().open.remove(&self.number);
+    }
 }
 
 impl Engine {
     /// The database as it is now.
     pub(crate) fn freeze(&self) -> Frozen<'_> {
+        let number = {
+            let mut holds = self.holds();
+            let number = holds.next;
+            holds.next += 1;
+            holds.open.insert(number);
+            number
+        };
+        let hold = Hold { engine: self, number };
         let snapshot = match &self.db {
             Db::Write(db) => Some(db.snapshot()),
             Db::Read(_) => None,
         };
-        Frozen { engine: self, snapshot }
+        Frozen { engine: self, snapshot, _hold: hold }
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that is above those of all states taken so far, and not above later ones.
+    pub(crate) fn frozen_so_far(&self) -> u64 {
+        self.holds().next
+    }
+
+    /// Whether a state is still held that was taken before this number was given. What was replaced since
+    /// cannot leave the disk until then.
+    pub(crate) fn is_frozen_before(&self, number: u64) -> bool {
+        self.holds().open.first().is_some_and(|&first| first < number)
     }
 
     /// Smallest keys of the data files of a family, sorted: where the family can be cut for several

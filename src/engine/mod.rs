@@ -107,6 +107,7 @@ pub(crate) struct Engine {
     files: rocksdb::Options,
     /// Held while the database is copied, and while a bulk load is in the manifest but not in the log.
     capturing: Mutex<()>,
+    holds: Mutex<frozen::Holds>,
     // Dropped last: another process may open the store only once the database is closed.
     _owner: Option<Owner>,
 }
@@ -162,6 +163,7 @@ impl Engine {
             report,
             files: options.family(Family::Head),
             capturing: Mutex::new(()),
+            holds: Mutex::default(),
             _owner: owner,
         })
     }

@@ -62,6 +62,9 @@ pub struct RecoveryReport {
     /// Prepared transactions that wait for their decision. What became of messages and sagas is in
     /// [`Store::resumed`](crate::Store::resumed).
     pub prepared: u64,
+    /// Whether a purge is under way still, because the disk did not take what it has to write: the next open
+    /// or purge goes on with it.
+    pub purging: bool,
     /// How long the opening took.
     pub time: Duration,
 }

@@ -290,13 +290,14 @@ impl OpenOptions {
             settings,
         )?;
         let publisher = Arc::new(publisher);
-        crate::maintain::purge::resume(&publisher)?;
+        let purging = crate::maintain::purge::resume(&publisher)?;
         let recovery = RecoveryReport {
             latest: graph.latest(),
             imports,
             layers,
             leftovers,
             prepared,
+            purging,
             time: time.elapsed(),
             ..RecoveryReport::new(graph.engine().report())
         };

@@ -24,16 +24,18 @@ impl Store {
     /// a [`restore`](Self::restore).
     ///
     /// Commits go on meanwhile; what they put into the range stays. From the first write on the purge
-    /// comes to its end: if it is stopped, or the process is killed, then at the next purge or open. Until
-    /// then reads of past commits may still find values.
+    /// comes to its end: if it is stopped, or the process is killed, or the disk has no room for the files that
+    /// it writes anew, then at the next purge or open ([`RecoveryReport::purging`](crate::RecoveryReport) says
+    /// if it could not). Until then reads of past commits may still find values, and files have them. A file
+    /// that an open scan reads from goes when that is dropped. Verifications that begin meanwhile are waited for.
     ///
     /// Cost: one pass over the rows of the range on each line, over all rows if large values are among
     /// them, and all files of data are written anew; memory for the keys that branches have in the range.
     ///
     /// # Errors
     /// [`Busy`](crate::ErrorKind::Busy), naming it, if an open merge or a prepared transaction holds a key
-    /// of the range, or a `salvage-TIME` directory is in the store, whose files a purge does not reach: nothing
-    /// has changed then. [`Interrupted`](crate::ErrorKind::Interrupted) if the caller
+    /// of the range, if the store is being verified, or if a `salvage-TIME` directory is in the store, whose
+    /// files a purge does not reach: nothing has changed then. [`Interrupted`](crate::ErrorKind::Interrupted) if the caller
     /// stops it; [`ReadOnly`](crate::ErrorKind::ReadOnly); [`Io`](crate::ErrorKind::Io),
     /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Halted`](crate::ErrorKind::Halted): the purge may have
     /// begun, see [`purges`](Self::purges).

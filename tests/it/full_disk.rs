@@ -1,5 +1,6 @@
 //! A full disk (OPS-3): a typed error, reads go on, and nothing that was acknowledged is lost.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -40,6 +41,17 @@ impl SmallDisk {
 
     pub(crate) fn store(&self) -> PathBuf {
         self.0.path().join("store")
+    }
+
+    /// Fills the disk up to so many MiB; they are free again once the file is removed.
+    pub(crate) fn fill_up_to(&self, left: u64) -> PathBuf {
+        let path = self.0.path().join("filler");
+        let mut file = File::create(&path).expect("a file");
+        let piece = [0; 1 << 16];
+        while file.write_all(&piece).is_ok() {}
+        let length = file.metadata().expect("it is there").len();
+        file.set_len(length.saturating_sub(left << 20)).expect("it is cut");
+        path
     }
 }
 

@@ -11,6 +11,7 @@ mod report;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use report::{PurgeOptions, PurgeReport};
 
@@ -42,7 +43,12 @@ pub(crate) fn purge(
     mut options: PurgeOptions<'_>,
 ) -> Result<PurgeReport> {
     let _alone = publisher.collecting();
-    must_not_be_set_aside(publisher.graph().engine().path())?;
+    let engine = publisher.graph().engine();
+    must_not_be_set_aside(engine.path())?;
+    if engine.is_frozen_before(engine.frozen_so_far()) {
+        return Err(Error::new(ErrorKind::Busy, "the store is being verified")
+            .with_hint("purge when that has ended: it reads what a purge removes"));
+    }
     // What an earlier one has left comes first.
     finish_left(publisher, &mut options.meter)?;
     options.meter.stage("delete", None, None)?;
@@ -62,10 +68,16 @@ fn must_not_be_set_aside(store: &Path) -> Result<()> {
         .with_hint("remove that directory first, or move it out of the store: a purge does not change what is in it"))
 }
 
-/// Finishes the purge that was under way when the store was last closed.
-pub(crate) fn resume(publisher: &Arc<Publisher>) -> Result<()> {
+/// Finishes the purge that was under way when the store was last closed; true if it still is, because the
+/// disk does not take what is to be written. That is no reason not to open.
+pub(crate) fn resume(publisher: &Arc<Publisher>) -> Result<bool> {
     let _alone = publisher.collecting();
-    finish_left(publisher, &mut Meter::default())
+    match finish_left(publisher, &mut Meter::default()) {
+        Err(e) if e.kind() == ErrorKind::Io && publisher.graph().engine().check().is_ok() => {
+            Ok(true)
+        }
+        done => done.map(|()| false),
+    }
 }
 
 /// All purges, oldest first.
@@ -236,6 +248,12 @@ fn finish(publisher: &Arc<Publisher>, number: u64, meter: &mut Meter<'_>) -> Res
         run.large_values(&lines)?;
     }
     run.meter.stage("files", None, None)?;
+    // A verification that has begun meanwhile holds rows as they were.
+    let replaced = engine.frozen_so_far();
+    while engine.is_frozen_before(replaced) {
+        std::thread::sleep(Duration::from_millis(5));
+        run.meter.tell(run.examined, 0)?;
+    }
     // First all families: the write-ahead log goes once nothing in it is needed.
     for family in Family::ALL {
         engine.flush(family)?;

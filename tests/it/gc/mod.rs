@@ -2,6 +2,7 @@
 
 mod feeds;
 mod flatten;
+mod full;
 mod gentle;
 mod keeps;
 mod killed;

@@ -1,8 +1,10 @@
 //! OPS-7: what others hold keeps a purge from beginning, and what they may do while it is under way.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use withy::{CommitOptions, ErrorKind, MergeOptions, PurgeOptions, Read, Strategy};
+use withy::{CommitOptions, ErrorKind, MergeOptions, PurgeOptions, Read, Strategy, VerifyOptions};
 
 use super::purge::{fill, found_in, must_purge, range, secret};
 use crate::support::{Scratch, must_branch, must_fail, must_put, must_verify, rows};
@@ -87,4 +89,68 @@ fn ops_7_a_purge_is_refused_while_files_of_a_salvage_are_in_the_store() {
     assert!(store.purges().expect("records").is_empty(), "nothing has begun");
     std::fs::remove_dir(&aside).expect("rmdir");
     must_purge(&store);
+}
+
+#[test]
+fn ops_7_a_purge_is_refused_while_the_store_is_verified() {
+    let store = Scratch::new();
+    fill(&store);
+    let mut refusals = Vec::new();
+    let verify = VerifyOptions::default().progress(|_| {
+        refusals.push(store.purge(&range(), PurgeOptions::default()).err());
+        ControlFlow::Continue(())
+    });
+    assert!(store.verify(verify).expect("a report").is_clean(), "nothing is wrong");
+    let first = refusals.swap_remove(0).expect("it is refused");
+    assert_eq!(
+        (first.kind(), first.to_string()),
+        (ErrorKind::Busy, "the store is being verified".into())
+    );
+    assert_eq!(store.purges().expect("records"), [], "nothing is recorded");
+    must_purge(&store);
+    assert_eq!(found_in(&store.path()), 0, "afterwards nothing is left");
+}
+
+#[test]
+fn ops_7_a_purge_waits_for_verifications_that_have_begun_meanwhile() {
+    let store = Scratch::new();
+    fill(&store);
+    let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    let wait_for = move |flag: &AtomicBool| {
+        while !flag.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    std::thread::scope(|scope| {
+        let (store, begun, ended) = (&store, &begun, &ended);
+        let mut verification = None;
+        let options = PurgeOptions::default().progress(|progress| {
+            if progress.stage == "values" && verification.is_none() {
+                verification = Some(scope.spawn(move || {
+                    let options = VerifyOptions::default().progress(|_| {
+                        // It has its state of the store, and holds it for a while.
+                        begun.store(true, Ordering::Release);
+                        wait_for(ended);
+                        ControlFlow::Continue(())
+                    });
+                    store.verify(options).expect("a report")
+                }));
+                wait_for(begun);
+            }
+            if progress.stage == "files" && !ended.load(Ordering::Acquire) {
+                // Later than the purge would be done with the files if it did not wait.
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(300));
+                    ended.store(true, Ordering::Release);
+                });
+            }
+            ControlFlow::Continue(())
+        });
+        store.purge(&range(), options).expect("it is purged");
+        assert_eq!(found_in(&store.path()), 0, "nothing is left when it says so");
+        assert!(ended.load(Ordering::Acquire), "the verification was waited for");
+        let report = verification.expect("it has begun").join().expect("it ends");
+        assert!(report.is_clean(), "nothing is wrong: {:?}", report.findings);
+    });
+    must_verify(&store);
 }
