@@ -34,8 +34,8 @@ pub(super) fn look(path: &Path) -> Result<Found> {
         Err(e) => return Err(io("cannot read", &path.join(MARKER), e)),
     };
     let version: u32 = text
-        .trim_end()
-        .strip_prefix(MAGIC)
+        .strip_suffix('\n')
+        .and_then(|line| line.strip_prefix(MAGIC))
         .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|number| number.parse().ok())
         .ok_or_else(|| not_a_store(path))?;

@@ -229,6 +229,8 @@ fn ops_8_a_marker_that_says_something_else_is_refused() {
         (b"withy store, format 4294967296\n", other.clone()),
         (b"withy store, format\n", other.clone()),
         (b"withy store, for", other.clone()),
+        (b"withy store, format 1", other.clone()),
+        (b"withy store, format 1\x0b", other.clone()),
         (b"withy store, format +1\n", other.clone()),
         (b"", other.clone()),
         (b"something else\n", other.clone()),

@@ -13,7 +13,7 @@ use withy::exchange::{LoadOptions, load};
 use withy::{Backups, Durability, Monotonic, PruneOptions, Read, Store, SystemMonotonic};
 
 use super::open_to_read;
-use crate::support::is_long;
+use crate::support::{is_long, must_verify};
 
 const ROWS: u64 = 100_000;
 const WRITERS: u64 = 4;
@@ -127,6 +127,7 @@ fn check(dir: &Path, copies: &[std::path::PathBuf]) {
         let view = opened.view("main").expect("a view");
         assert_eq!(view.prefix(b"row/").expect("a scan").count() as u64, view.len(), "it is whole");
         assert_eq!(view.len(), ROWS, "it has all rows");
+        must_verify(&opened);
         drop(opened);
         std::fs::remove_dir_all(copy).expect("it is removed");
     }
