@@ -31,6 +31,7 @@ impl Engine {
         self.step(Point::Flush, || {
             db.flush_cf(cf).map_err(|e| failed("cannot flush the store", e))
         })?;
+        let before = self.tables(family)?;
         // Files of large values are rewritten whatever their age.
         let to_age = |age: &str| {
             db.set_options_cf(cf, &[("blob_garbage_collection_age_cutoff", age)])
@@ -42,7 +43,6 @@ impl Engine {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         options.set_exclusive_manual_compaction(false);
-        let before = self.tables(family);
         let each = |(from, to, bytes): Slice| {
             self.step(Point::Compact, || {
                 db.compact_range_cf_opt(cf, from, to, &options);
@@ -57,20 +57,18 @@ impl Engine {
         compacted?;
         // RocksDB's compaction by hand tells nobody whether it has failed. One that has come to its end has
         // written every file anew.
-        match self.tables(family).intersection(&before).count() {
+        match self.tables(family)?.intersection(&before).count() {
             0 => Ok(()),
             left => Err(not_compacted(left, before.len())),
         }
     }
 
     /// Names of the data files of a family.
-    fn tables(&self, family: Family) -> BTreeSet<String> {
-        let Db::Write(db) = &self.db else { return BTreeSet::new() };
-        let files = db.live_files().unwrap_or_default().into_iter();
-        files
-            .filter(|file| file.column_family_name == family.name())
-            .map(|file| file.name)
-            .collect()
+    fn tables(&self, family: Family) -> Result<BTreeSet<String>> {
+        let files = self.writable()?.live_files();
+        let files = files.map_err(|e| failed("cannot list the files of the store", e))?;
+        let files = files.into_iter().filter(|file| file.column_family_name == family.name());
+        Ok(files.map(|file| file.name).collect())
     }
 
     /// All of a family, cut between files.
