@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use withy::exchange::{LoadOptions, load};
-use withy::{Clock as _, DeleteOptions, ErrorKind, GcOptions, Setting, SystemClock};
+use withy::{
+    Clock as _, CommitOptions, DeleteOptions, ErrorKind, GcOptions, Read as _, Setting, SystemClock,
+};
 
 use super::retention::bytes_of;
 use crate::support::{Scratch, is_long, must_branch, must_put, must_verify};
@@ -95,4 +97,43 @@ fn ops_7_the_compaction_at_the_end_can_be_stopped_and_gives_the_space_back() {
     let used = bytes_of(&store.path());
     assert!(used < 4 << 20, "the space of the branch is given back: {used} bytes are left");
     must_verify(&store);
+}
+
+#[test]
+fn ops_7_transactions_that_are_prepared_all_the_time_do_not_hold_up_a_collection() {
+    let store = Scratch::new();
+    store.set_config(Setting::UndoAge, Some("0s")).expect("a setting");
+    store.set_config(Setting::Retention, Some("count=1")).expect("a setting");
+    let main = store.main().expect("main");
+    must_put(&main, "n", "0");
+    // To plan for so many lines takes longer than to prepare a transaction.
+    for n in 0..1000 {
+        must_put(&must_branch(&store, &format!("topic-{n}"), "main"), "n", "1");
+    }
+    let done = AtomicBool::new(false);
+    let (reports, prepared) = std::thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            let mut count = 0;
+            while !done.load(Ordering::Relaxed) {
+                let mut tx = store.begin("main").expect("a transaction");
+                tx.put(format!("own/{count}"), "yes").expect("it is put");
+                tx.prepare(&format!("order {count}"), CommitOptions::default()).expect("prepared");
+                // One of them is prepared at any time, on what was the newest commit.
+                if count > 0 {
+                    store.commit_prepared(&format!("order {}", count - 1)).expect("it commits");
+                }
+                count += 1;
+            }
+            count
+        });
+        let gc = || store.gc(GcOptions::default()).expect("a collection");
+        let reports: Vec<_> = (0..5).map(|_| gc()).collect();
+        done.store(true, Ordering::Relaxed);
+        (reports, busy.join().expect("it ends"))
+    });
+    let postponed = reports.iter().filter(|report| report.postponed).count();
+    assert_eq!(postponed, 0, "of five collections, beside {prepared} transactions");
+    store.commit_prepared(&format!("order {}", prepared - 1)).expect("the last one commits");
+    must_verify(&store);
+    assert_eq!(main.prefix(b"own/").expect("a scan").count(), prepared, "all have committed");
 }

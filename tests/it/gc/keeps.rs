@@ -1,7 +1,6 @@
 //! What a collection keeps, and what it lets go.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use withy::{
     Batch, CommitOptions, DeleteOptions, DiffOptions, Error, ErrorKind, FastForward, FeedOptions,
@@ -465,41 +464,4 @@ fn ops_7_a_pick_of_a_merge_can_be_open_though_what_it_merged_is_gone() {
     must_gc(&store);
     store.abort_merge("side").expect("it is given up");
     must_gc(&store);
-}
-
-#[test]
-fn ops_7_transactions_that_are_prepared_all_the_time_do_not_hold_up_a_collection() {
-    let store = scratch("count=1");
-    let main = store.main().expect("main");
-    must_put(&main, "n", "0");
-    // To plan for so many lines takes longer than to prepare a transaction.
-    for n in 0..1000 {
-        must_put(&must_branch(&store, &format!("topic-{n}"), "main"), "n", "1");
-    }
-    let done = AtomicBool::new(false);
-    let (reports, prepared) = std::thread::scope(|scope| {
-        let busy = scope.spawn(|| {
-            let mut count = 0;
-            while !done.load(Ordering::Relaxed) {
-                let mut tx = store.begin("main").expect("a transaction");
-                tx.put(format!("own/{count}"), "yes").expect("it is put");
-                tx.prepare(&format!("order {count}"), CommitOptions::default()).expect("prepared");
-                // One of them is prepared at any time, on what was the newest commit.
-                if count > 0 {
-                    store.commit_prepared(&format!("order {}", count - 1)).expect("it commits");
-                }
-                count += 1;
-            }
-            count
-        });
-        let gc = || store.gc(GcOptions::default()).expect("a collection");
-        let reports: Vec<GcReport> = (0..5).map(|_| gc()).collect();
-        done.store(true, Ordering::Relaxed);
-        (reports, busy.join().expect("it ends"))
-    });
-    let postponed = reports.iter().filter(|report| report.postponed).count();
-    assert_eq!(postponed, 0, "of five collections, beside {prepared} transactions");
-    store.commit_prepared(&format!("order {}", prepared - 1)).expect("the last one commits");
-    must_verify(&store);
-    assert_eq!(main.prefix(b"own/").expect("a scan").count(), prepared, "all have committed");
 }
