@@ -114,10 +114,10 @@ pub use maintain::{
 pub use maintain::{Check, Finding, VerifyOptions, VerifyReport};
 pub use maintain::{Checkup, CheckupOptions, Damage, RecoveryReport, SalvageReport, TornEnd};
 pub use merge::{
-    Conflict, ConflictSide, DriverInput, DriverResult, FastForward, KeyPattern, MarkerLabels,
-    MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome, MergePlan,
-    MergeReport, MergeRules, OpenConflict, OpenMerge, OpenResolution, Settled, SettledBy,
-    TextMerge, driver_fn, drivers, has_markers, merge_text,
+    Conflict, ConflictSide, ContinueOptions, DriverInput, DriverResult, FastForward, KeyPattern,
+    MarkerLabels, MergeAction, MergeChange, MergeDetails, MergeDriver, MergeOptions, MergeOutcome,
+    MergePlan, MergeReport, MergeRules, OpenConflict, OpenMerge, OpenResolution, Settled,
+    SettledBy, TextMerge, driver_fn, drivers, has_markers, merge_text,
 };
 pub use name::{BranchName, TagName};
 pub use progress::Progress;

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, TryLockError};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How far long work has come: an import, an export, a check, a collection, a backup.
+/// How far long work has come: an import, an export, a merge, a check, a collection, a backup.
 ///
 /// # Examples
 /// ```
@@ -29,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Progress {
     /// What is being done, in a word or two; empty for work of one stage.
     pub stage: &'static str,
-    /// Rows, commits or files done.
+    /// Rows, keys, commits or files done.
     pub items: u64,
     /// How many there are in all, where that is known; it may be an estimate.
     pub total_items: Option<u64>,
@@ -69,6 +70,40 @@ pub(crate) use takes_progress;
 pub(crate) struct Meter<'a> {
     callback: Option<Callback<'a>>,
     told: Progress,
+    /// So much was done that does not count since the callback was called for it.
+    pulses: u64,
+}
+
+/// A callback that clones of the same options share.
+#[derive(Clone, Default)]
+pub(crate) struct Shared<'a>(Option<Arc<SharedCallback<'a>>>);
+
+type SharedCallback<'a> = dyn Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a;
+
+impl fmt::Debug for Shared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shared").field(&self.0.is_some()).finish()
+    }
+}
+
+impl<'a> Shared<'a> {
+    /// Where several pieces of work have the callback, those that find it being called are silent.
+    pub(crate) fn new(call: impl FnMut(Progress) -> ControlFlow<()> + Send + 'a) -> Self {
+        let call = Mutex::new(call);
+        Self(Some(Arc::new(move |so_far| match call.try_lock() {
+            Ok(mut call) => call(so_far),
+            Err(TryLockError::Poisoned(call)) => call.into_inner()(so_far),
+            Err(TryLockError::WouldBlock) => ControlFlow::Continue(()),
+        })))
+    }
+
+    /// Calls it while one piece of work is done.
+    pub(crate) fn meter(&self) -> Meter<'a> {
+        match self.0.clone() {
+            Some(call) => Meter::new(Box::new(move |so_far| call(so_far))),
+            None => Meter::default(),
+        }
+    }
 }
 
 impl fmt::Debug for Meter<'_> {
@@ -83,7 +118,7 @@ impl<'a> Meter<'a> {
     const BYTES: u64 = 1 << 20;
 
     pub(crate) fn new(callback: Callback<'a>) -> Self {
-        Self { callback: Some(callback), told: Progress::default() }
+        Self { callback: Some(callback), ..Self::default() }
     }
 
     /// Begins a stage of the work, and tells so.
@@ -102,6 +137,21 @@ impl<'a> Meter<'a> {
         let enough = items >= self.told.items.saturating_add(Self::ITEMS)
             || bytes >= self.told.bytes.saturating_add(Self::BYTES);
         if enough { self.tell(items, bytes) } else { Ok(()) }
+    }
+
+    /// Says how many items there will be, by what is known now.
+    pub(crate) fn expect(&mut self, total_items: u64) {
+        self.told.total_items = Some(total_items);
+    }
+
+    /// Tells the same again if enough was done that does not count, so that it can be stopped.
+    pub(crate) fn pulse(&mut self) -> Result<()> {
+        self.pulses += 1;
+        if self.pulses < Self::ITEMS {
+            return Ok(());
+        }
+        self.pulses = 0;
+        self.tell(self.told.items, self.told.bytes)
     }
 
     /// Tells the progress.

@@ -111,42 +111,52 @@ pub(crate) type Net = BTreeMap<Vec<u8>, Sides>;
 /// Rows are read in groups of this many.
 const CHUNK: usize = 128;
 
+/// What is called for each key or change that is read; its error ends the work.
+pub(crate) type Tick<'t> = dyn FnMut() -> Result<()> + 't;
+
+/// Goes on to the end.
+pub(crate) fn go_on() -> Result<()> {
+    Ok(())
+}
+
 /// The keys that differ between two views, with the hashes on both sides; none where a value was purged.
 pub(crate) fn net_changes(
     from: &View,
     to: &View,
     range: &KeyRange,
-) -> Result<BTreeMap<Vec<u8>, Sides>> {
+    tick: &mut Tick<'_>,
+) -> Result<Net> {
     from.check_whole()?;
     to.check_whole()?;
-    let net = match by_log(from, to, range) {
+    let net = match by_log(from, to, range, tick) {
         // Both commits are whole, but the way from one to the other is no longer kept.
-        Err(e) if e.kind() == ErrorKind::HistoryGone => by_rows(from, to, range)?,
+        Err(e) if e.kind() == ErrorKind::HistoryGone => by_rows(from, to, range, tick)?,
         net => net?,
     };
-    let mut net = as_read(from, to, net)?;
+    let mut net = as_read(from, to, net, tick)?;
     net.retain(|_, (before, after)| before != after);
     Ok(net)
 }
 
 /// Changes that come from the log, as reads see them: what was purged has a hash in the log still, and the
 /// same one if it was put again.
-pub(crate) fn as_read(from: &View, to: &View, mut net: Net) -> Result<Net> {
+pub(crate) fn as_read(from: &View, to: &View, mut net: Net, tick: &mut Tick<'_>) -> Result<Net> {
     let purged = from.graph().purged();
     if purged.is_empty() {
         return Ok(net);
     }
     let doubtful: Vec<Vec<u8>> = net.keys().filter(|key| purged.covers(key)).cloned().collect();
     net.retain(|key, _| !purged.covers(key));
-    net.extend(net_of(from, to, &doubtful)?);
+    net.extend(net_of(from, to, &doubtful, tick)?);
     Ok(net)
 }
 
 /// What some sorted keys have in two views, where that differs; none where a value was purged.
-pub(crate) fn net_of(from: &View, to: &View, keys: &[Vec<u8>]) -> Result<Net> {
+pub(crate) fn net_of(from: &View, to: &View, keys: &[Vec<u8>], tick: &mut Tick<'_>) -> Result<Net> {
     let mut net = Net::new();
     let (mut old, mut new) = (from.finder(keys.len()), to.finder(keys.len()));
     for group in keys.chunks(CHUNK) {
+        group.iter().try_for_each(|_| tick())?;
         let sides = old.hashes(group)?.into_iter().zip(new.hashes(group)?);
         net.extend(group.iter().cloned().zip(sides).filter(|(_, (before, after))| before != after));
     }
@@ -154,13 +164,13 @@ pub(crate) fn net_of(from: &View, to: &View, keys: &[Vec<u8>]) -> Result<Net> {
 }
 
 /// The keys that commits between two views changed, with the hashes on both sides.
-fn by_log(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
+fn by_log(from: &View, to: &View, range: &KeyRange, tick: &mut Tick<'_>) -> Result<Net> {
     let graph = from.graph();
     let (a, b) = (from.place(), to.place());
     Ok(if let Some(runs) = graph.first_parents(a, b)? {
-        net_along(graph, &runs, range)?
+        net_along(graph, &runs, range, tick)?
     } else if let Some(runs) = graph.first_parents(b, a)? {
-        net_along(graph, &runs, range)?
+        net_along(graph, &runs, range, tick)?
             .into_iter()
             .map(|(key, (old, new))| (key, (new, old)))
             .collect()
@@ -172,20 +182,27 @@ fn by_log(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
         };
         match joined {
             Some((left, right)) => {
-                join(net_along(graph, &left, range)?, net_along(graph, &right, range)?)
+                let left = net_along(graph, &left, range, tick)?;
+                join(left, net_along(graph, &right, range, tick)?)
             }
-            None => compare(from, to, &difference, range)?,
+            None => compare(from, to, &difference, range, tick)?,
         }
     })
 }
 
 /// The keys that differ between two views, found by reading all of both.
-pub(crate) fn by_rows(from: &View, to: &View, range: &KeyRange) -> Result<Net> {
+pub(crate) fn by_rows(
+    from: &View,
+    to: &View,
+    range: &KeyRange,
+    tick: &mut Tick<'_>,
+) -> Result<Net> {
     let (mut old, mut new) =
         (from.scanner(range, Direction::Forward), to.scanner(range, Direction::Forward));
     let (mut left, mut right) = (old.next_known()?, new.next_known()?);
     let mut net = Net::new();
     loop {
+        tick()?;
         let order = match (&left, &right) {
             (None, None) => return Ok(net),
             (Some(_), None) => Ordering::Less,
@@ -221,21 +238,28 @@ fn join(left: Net, right: Net) -> Net {
 }
 
 /// First old and last new hash of each key over runs that follow each other.
-pub(crate) fn net_along(graph: &Graph, runs: &[Run], range: &KeyRange) -> Result<Net> {
+pub(crate) fn net_along(
+    graph: &Graph,
+    runs: &[Run],
+    range: &KeyRange,
+    tick: &mut Tick<'_>,
+) -> Result<Net> {
     let mut net = Net::new();
     for seq in graph.commits_of(runs)? {
-        graph.visit(
+        graph.try_visit(
             seq,
             |_| {},
             |change| {
+                tick()?;
                 // A key that a merge decided did not change against the first parent.
                 if change.decided || !range.contains(&change.key) {
-                    return;
+                    return Ok(());
                 }
                 let (before, after) = (change.before(), change.after());
                 net.entry(change.key)
                     .and_modify(|sides| sides.1 = after)
                     .or_insert((before, after));
+                Ok(())
             },
         )?;
     }
@@ -243,29 +267,37 @@ pub(crate) fn net_along(graph: &Graph, runs: &[Run], range: &KeyRange) -> Result
 }
 
 /// Both sides of each key that either touched since the merge base.
-fn compare(from: &View, to: &View, difference: &Difference, range: &KeyRange) -> Result<Net> {
+fn compare(
+    from: &View,
+    to: &View,
+    difference: &Difference,
+    range: &KeyRange,
+    tick: &mut Tick<'_>,
+) -> Result<Net> {
     let graph = from.graph();
     let mut touched = BTreeSet::new();
     for runs in [&difference.only_first, &difference.only_second] {
         for seq in graph.commits_of(runs)? {
-            graph.visit(
+            graph.try_visit(
                 seq,
                 |_| {},
                 |change| {
+                    tick()?;
                     if range.contains(&change.key) {
                         touched.insert(change.key);
                     }
+                    Ok(())
                 },
             )?;
         }
     }
-    net_of(from, to, &touched.into_iter().collect::<Vec<_>>())
+    net_of(from, to, &touched.into_iter().collect::<Vec<_>>(), tick)
 }
 
 /// How many keys differ between two views.
 pub(crate) fn counts(from: &View, to: &View, range: &KeyRange) -> Result<DiffCounts> {
     let mut counts = DiffCounts::default();
-    for (before, after) in net_changes(from, to, range)?.into_values() {
+    for (before, after) in net_changes(from, to, range, &mut go_on)?.into_values() {
         match ChangeKind::of(before.is_some(), after.is_some()) {
             Some(ChangeKind::Added) => counts.added += 1,
             Some(ChangeKind::Modified) => counts.modified += 1,
@@ -308,7 +340,7 @@ struct Ready {
 
 impl Diff {
     pub(crate) fn new(from: View, to: View, options: &DiffOptions) -> Result<Self> {
-        let net = net_changes(&from, &to, &options.range)?;
+        let net = net_changes(&from, &to, &options.range, &mut go_on)?;
         let (net, left) = (net.into_iter(), options.limit.unwrap_or(usize::MAX));
         Ok(Self { from, to, net, left, names_only: options.names_only, ready: VecDeque::new() })
     }

@@ -274,10 +274,21 @@ pub(crate) fn read_further(bytes: &[u8]) -> Result<&[u8], Corrupt> {
 }
 
 /// Reads the changes of one part.
-pub(crate) fn read_changes(mut bytes: &[u8], mut each: impl FnMut(Change)) -> Result<(), Corrupt> {
+pub(crate) fn read_changes(bytes: &[u8], mut each: impl FnMut(Change)) -> Result<(), Corrupt> {
+    try_read_changes(bytes, |change| {
+        each(change);
+        Ok(())
+    })
+}
+
+/// The same, until the caller wants no more.
+pub(crate) fn try_read_changes<E: From<Corrupt>>(
+    mut bytes: &[u8],
+    mut each: impl FnMut(Change) -> Result<(), E>,
+) -> Result<(), E> {
     while !bytes.is_empty() {
         let (change, used) = record::read::<Change>("change", bytes)?;
-        each(change);
+        each(change)?;
         bytes = &bytes[used..];
     }
     Ok(())

@@ -28,7 +28,7 @@ pub(crate) use walk::{Difference, Run};
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::commit::{Change, Header, read_changes, read_first, read_further};
+use crate::format::commit::{Change, Header, read_first, read_further, try_read_changes};
 use crate::format::merge::{MergeRecord, SettledRecord, read_first_details, read_further_details};
 use crate::format::refs::{At, LineRecord};
 use crate::format::{Family, keys, record};
@@ -327,10 +327,23 @@ impl Graph {
         header: impl FnOnce(Header),
         mut each: impl FnMut(Change),
     ) -> Result<()> {
+        self.try_visit(seq, header, |change| {
+            each(change);
+            Ok(())
+        })
+    }
+
+    /// The same, until the caller wants no more.
+    pub(crate) fn try_visit(
+        &self,
+        seq: Seq,
+        header: impl FnOnce(Header),
+        mut each: impl FnMut(Change) -> Result<()>,
+    ) -> Result<()> {
         let row =
             self.engine.get(Family::Log, &keys::log(seq, 0))?.ok_or_else(|| self.no_commit(seq))?;
         let (read, changes) = read_first(&row)?;
-        read_changes(changes, &mut each)?;
+        try_read_changes(changes, &mut each)?;
         let (at, line) = (read.changes_at, LineId::new(read.line));
         header(read);
         let visited = match at.parts() {
@@ -347,7 +360,10 @@ impl Graph {
         };
         match self.gone(line) {
             // Its parts may be on their way out.
-            Some(gone) if visited.is_err() && !gone.has(seq) => Err(self.is_gone(seq)),
+            Some(gone) if !gone.has(seq) => match visited {
+                Err(e) if e.kind() != ErrorKind::Interrupted => Err(self.is_gone(seq)),
+                visited => visited,
+            },
             _ => visited,
         }
     }
@@ -390,13 +406,13 @@ impl Graph {
         from: &[u8],
         to: &[u8],
         parts: u32,
-        each: &mut impl FnMut(Change),
+        each: &mut impl FnMut(Change) -> Result<()>,
     ) -> Result<()> {
         let mut rows = self.engine.iter(Family::Log, from, Some(to));
         rows.seek_to_first();
         let mut seen = 0;
         while let Some((_, part)) = rows.current()? {
-            read_changes(read_further(part)?, &mut *each)?;
+            try_read_changes(read_further(part)?, &mut *each)?;
             seen += 1;
             rows.next();
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::driver::DriverInput;
-use super::options::Policy;
+use super::policy::Policy;
 use crate::error::Result;
 use crate::graph::{Graph, Place};
 use crate::id::{Seq, ValueHash};

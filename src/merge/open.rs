@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::conflict::{Conflict, MergeAction};
-use super::options::{FastForward, KeyPattern, MergeOptions, Resolved};
+use super::options::{FastForward, KeyPattern, MergeOptions};
+use super::policy::Resolved;
 use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +21,7 @@ use crate::graph::Place;
 use crate::id::{Seq, ValueHash};
 use crate::kv::{KeyRange, check_value};
 use crate::name::BranchName;
+use crate::progress::Shared;
 use crate::publish::{CommitOptions, StateRows};
 use crate::sides::Resolution;
 
@@ -316,7 +318,7 @@ pub(super) fn difference(branch: &str, old: Option<&Open>, new: Option<&Open>) -
     rows
 }
 
-impl MergeOptions {
+impl MergeOptions<'_> {
     /// What of the options has to be known when the merge goes on.
     pub(super) fn to_record(&self) -> OpenOptionsRecord {
         let parts = |pattern: &KeyPattern| {
@@ -381,6 +383,7 @@ impl MergeOptions {
             mainline: record.mainline,
             commit,
             has_message,
+            told: Shared::default(),
         }
     }
 }

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use super::bases::{Base, Folder, From, Value, Views};
 use super::conflict::{Conflict, ConflictSide, SettledBy};
 use super::driver::DriverInput;
-use super::options::Policy;
 use super::planned::{Case, Planned};
+use super::policy::Policy;
+use super::tally::Tally;
 use crate::diff::{Net, Sides as NetSides, as_read, net_along, net_changes, net_of};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Difference, Graph, Place};
@@ -36,21 +37,22 @@ pub(super) struct Target<'a> {
 }
 
 /// Plans merges, one or a sequence of them.
-pub(crate) struct Planner<'g> {
+pub(crate) struct Planner<'g, 'a> {
     graph: &'g Arc<Graph>,
     policy: &'g Policy,
     views: Views<'g>,
     folder: Folder<'g>,
+    pub(super) tally: Tally<'g, 'a>,
     /// The incoming commit.
     pub(super) at: Seq,
     /// Whether a change that is there already has been made already, and is not made twice.
     pub(super) repeats: bool,
 }
 
-impl<'g> Planner<'g> {
-    pub(crate) fn new(graph: &'g Arc<Graph>, policy: &'g Policy) -> Self {
+impl<'g, 'a> Planner<'g, 'a> {
+    pub(crate) fn new(graph: &'g Arc<Graph>, policy: &'g Policy, tally: Tally<'g, 'a>) -> Self {
         let (views, folder) = (Views::new(graph), Folder::new(graph, policy));
-        Self { graph, policy, views, folder, at: Seq::ROOT, repeats: false }
+        Self { graph, policy, views, folder, tally, at: Seq::ROOT, repeats: false }
     }
 
     /// Plans the merge of one commit into another.
@@ -61,16 +63,20 @@ impl<'g> Planner<'g> {
         difference: &Difference,
     ) -> Result<Planned> {
         self.at = theirs.seq;
+        self.tally.stage("read", None)?;
         let target = Target { place: ours, own: None };
         if let [base] = difference.bases.as_slice() {
             let changes = match self.graph.first_parents(*base, theirs)? {
-                Some(runs) => match net_along(self.graph, &runs, &KeyRange::all()) {
-                    Ok(net) if self.is_doubtful(&net) => {
-                        let from = self.views.view(*base)?.clone();
-                        as_read(&from, self.views.view(theirs)?, net)
+                Some(runs) => {
+                    match net_along(self.graph, &runs, &KeyRange::all(), &mut || self.tally.read())
+                    {
+                        Ok(net) if self.is_doubtful(&net) => {
+                            let from = self.views.view(*base)?.clone();
+                            as_read(&from, self.views.view(theirs)?, net, &mut || self.tally.read())
+                        }
+                        net => net,
                     }
-                    net => net,
-                },
+                }
                 None => {
                     let mut touched = BTreeSet::new();
                     self.touched(&difference.only_second, &mut touched)
@@ -96,7 +102,11 @@ impl<'g> Planner<'g> {
     }
 
     /// The keys that either side changed or decided since several bases.
-    fn touched_since(&self, bases: &[Place], difference: &Difference) -> Result<BTreeSet<Vec<u8>>> {
+    fn touched_since(
+        &mut self,
+        bases: &[Place],
+        difference: &Difference,
+    ) -> Result<BTreeSet<Vec<u8>>> {
         let mut touched = BTreeSet::new();
         self.touched(&difference.only_second, &mut touched)?;
         self.touched(&difference.only_first, &mut touched)?;
@@ -122,13 +132,14 @@ impl<'g> Planner<'g> {
     }
 
     /// Adds the keys that the commits of these runs changed or decided.
-    fn touched(&self, runs: &[crate::graph::Run], out: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+    fn touched(&mut self, runs: &[crate::graph::Run], out: &mut BTreeSet<Vec<u8>>) -> Result<()> {
         for seq in self.graph.commits_of(runs)? {
-            self.graph.visit(
+            self.graph.try_visit(
                 seq,
                 |_| {},
                 |change| {
                     out.insert(change.key);
+                    self.tally.read()
                 },
             )?;
         }
@@ -144,7 +155,8 @@ impl<'g> Planner<'g> {
     /// What some keys have at two commits, where that differs.
     fn net(&mut self, keys: BTreeSet<Vec<u8>>, from: Place, to: Place) -> Result<Net> {
         let from = self.views.view(from)?.clone();
-        net_of(&from, self.views.view(to)?, &keys.into_iter().collect::<Vec<_>>())
+        let keys: Vec<_> = keys.into_iter().collect();
+        net_of(&from, self.views.view(to)?, &keys, &mut || self.tally.read())
     }
 
     /// Plans what one set of changes does to the target: those from `base` to `theirs`.
@@ -157,6 +169,7 @@ impl<'g> Planner<'g> {
         difference: Option<&Difference>,
     ) -> Result<Planned> {
         let mut planned = Planned::default();
+        self.tally.stage("plan", Some(changes.len()))?;
         let logged = match difference {
             Some(difference) => self.target_changes(&changes, base, target, difference)?,
             None => None,
@@ -186,6 +199,7 @@ impl<'g> Planner<'g> {
                 }
             };
             for ((key, (b, s)), ours) in group.drain(..).zip(values) {
+                self.tally.decided()?;
                 if ours.hash == b && s != b {
                     // The common case, without more ado: only the source changed it.
                     let after = match s {
@@ -209,7 +223,7 @@ impl<'g> Planner<'g> {
 
     /// What the target has of the keys in `changes`, from its log, if that is cheaper than its rows.
     fn target_changes(
-        &self,
+        &mut self,
         changes: &Net,
         base: Place,
         target: Target<'_>,
@@ -230,7 +244,7 @@ impl<'g> Planner<'g> {
         let mut out = BTreeMap::new();
         for seq in commits.into_iter().rev() {
             let mut seen = 0;
-            let visited = self.graph.visit(
+            let visited = self.graph.try_visit(
                 seq,
                 |_| {},
                 |change| {
@@ -240,6 +254,7 @@ impl<'g> Planner<'g> {
                         let after = change.after();
                         out.entry(change.key).or_insert(after);
                     }
+                    self.tally.pulse()
                 },
             );
             match visited {
@@ -265,6 +280,7 @@ impl<'g> Planner<'g> {
         let mut planned = Planned::default();
         let touched: Vec<Vec<u8>> = touched.into_iter().collect();
         let total = touched.len();
+        self.tally.stage("plan", Some(total))?;
         let mut view = |place| self.views.view(place).cloned();
         let (ours, source) = (view(target.place)?, view(theirs)?);
         let base_views = bases.iter().map(|&base| view(base)).collect::<Result<Vec<_>>>()?;
@@ -277,6 +293,7 @@ impl<'g> Planner<'g> {
             let at_bases = found.iter_mut().map(|base| base.hashes(group));
             let at_bases = at_bases.collect::<Result<Vec<_>>>()?;
             for (i, (&key, ours)) in keys.iter().zip(ours).enumerate() {
+                self.tally.decided()?;
                 let first = at_bases.first().and_then(|hashes| hashes[i]);
                 let agree = at_bases.iter().all(|hashes| hashes[i] == first);
                 let theirs = Value::at(sources[i], theirs);
@@ -449,7 +466,7 @@ impl<'g> Planner<'g> {
     /// The changes from one commit to another, whatever way they lie.
     pub(super) fn changes(&mut self, from: Place, to: Place) -> Result<Net> {
         let from = self.views.view(from)?.clone();
-        net_changes(&from, self.views.view(to)?, &KeyRange::all())
+        net_changes(&from, self.views.view(to)?, &KeyRange::all(), &mut || self.tally.read())
     }
 }
 

@@ -6,15 +6,17 @@
 use std::collections::BTreeSet;
 
 use super::conflict::MergeAction;
-use super::options::Policy;
 use super::plan::{Overlay, Planner, Target};
+use super::policy::Policy;
 use super::report::{MergeOutcome, MergeReport};
 use super::run::{Body, Draft, Job, Merger};
+use super::tally::Tally;
 use crate::diff::Net;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::Header;
 use crate::graph::{Commit, Place};
 use crate::id::{LineId, Seq};
+use crate::progress::Meter;
 use crate::publish::MergeCommit;
 
 /// So much of the first line of a message stands in the message of its revert.
@@ -63,7 +65,13 @@ impl Merger<'_> {
     }
 
     /// Picks or reverts commits, one after the other.
-    pub(super) fn draft_picks(&self, job: &Job<'_>, policy: &Policy, head: Place) -> Result<Draft> {
+    pub(super) fn draft_picks(
+        &self,
+        job: &Job<'_>,
+        policy: &Policy,
+        head: Place,
+        meter: &mut Meter<'_>,
+    ) -> Result<Draft> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = job.incoming.iter().find(|place| !seen.insert(**place)) {
             let what = format!("seq:{} is given twice", twice.seq);
@@ -77,7 +85,7 @@ impl Merger<'_> {
         let last = job.incoming.last().map_or(head.seq, |place| place.seq);
         let report = MergeReport::new(job.action, job.target, head.seq, last);
         let mut draft = Draft::new(report);
-        let mut commits = self.replay_steps(job, policy, head, steps, &mut draft)?;
+        let mut commits = self.replay_steps((job, policy), head, steps, &mut draft, meter)?;
         if draft.report.outcome == MergeOutcome::Conflicts {
             return Ok(draft);
         }
@@ -104,6 +112,7 @@ impl Merger<'_> {
         policy: &Policy,
         head: Place,
         onto: Place,
+        meter: &mut Meter<'_>,
     ) -> Result<Draft> {
         let mut draft = Draft::new(MergeReport::new(job.action, job.target, head.seq, onto.seq));
         let difference = self.graph.difference(onto, head)?;
@@ -131,7 +140,7 @@ impl Merger<'_> {
             }
             steps.push(step);
         }
-        let commits = self.replay_steps(job, policy, onto, steps, &mut draft)?;
+        let commits = self.replay_steps((job, policy), onto, steps, &mut draft, meter)?;
         if draft.report.outcome == MergeOutcome::Conflicts {
             return Ok(draft);
         }
@@ -151,17 +160,18 @@ impl Merger<'_> {
     /// Plans steps on a commit, each on top of the one before.
     fn replay_steps(
         &self,
-        job: &Job<'_>,
-        policy: &Policy,
+        (job, policy): (&Job<'_>, &Policy),
         onto: Place,
         steps: Vec<Step>,
         draft: &mut Draft,
+        meter: &mut Meter<'_>,
     ) -> Result<Vec<MergeCommit>> {
-        let mut planner = Planner::new(self.graph, policy);
+        let tally = Tally::of_steps(meter, steps.len())?;
+        let mut planner = Planner::new(self.graph, policy, tally);
         let mut written = Overlay::new();
         let mut out = Vec::new();
         let single = steps.len() == 1;
-        for step in steps {
+        for (done, step) in steps.into_iter().enumerate() {
             let mut changes = planner.changes(step.base, step.theirs)?;
             let was_empty = changes.is_empty();
             for &there in &step.there {
@@ -175,6 +185,7 @@ impl Merger<'_> {
                 draft.report.theirs = step.commit.seq;
                 draft.report.bases = vec![step.base.seq];
             }
+            planner.tally.step(done + 1)?;
             draft.add(step.commit.seq, &mut planned);
             if draft.report.outcome == MergeOutcome::Conflicts {
                 draft.body = Body::Stopped(planned.edits);
@@ -202,7 +213,7 @@ impl Merger<'_> {
     /// gives by itself, and what the commit has where somebody had to decide.
     fn leave_out(
         &self,
-        planner: &mut Planner<'_>,
+        planner: &mut Planner<'_, '_>,
         first: Place,
         there: Place,
         changes: &mut Net,

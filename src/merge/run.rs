@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::conflict::{Conflict, MergeAction, Settled, SettledBy};
 use super::driver::Registry;
 use super::open::{self, Open, Wanted};
-use super::options::{FastForward, MergeOptions, MergeRules, Policy, refused};
+use super::options::{FastForward, MergeOptions, MergeRules};
 use super::plan::Planner;
 use super::planned::Planned;
+use super::policy::{Policy, refused};
 use super::report::{MergeChange, MergeOutcome, MergePlan, MergeReport};
+use super::tally::Tally;
 use crate::diff::net_changes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::commit::ParentRecord;
@@ -18,6 +20,7 @@ use crate::graph::{Graph, Place};
 use crate::id::Seq;
 use crate::kv::{ChangeKind, KeyRange};
 use crate::name::BranchName;
+use crate::progress::Meter;
 use crate::publish::{
     Details, Landing, MergeCommit, Plan, PlannedEdit, Planning, Publisher, StateRows,
 };
@@ -41,7 +44,7 @@ pub(super) struct Job<'a> {
     /// What comes in, as it was named.
     pub(super) source: &'a str,
     pub(super) incoming: Vec<Place>,
-    pub(super) options: &'a MergeOptions,
+    pub(super) options: &'a MergeOptions<'a>,
     /// The open merge that this goes on with.
     pub(super) open: Option<Open>,
 }
@@ -112,19 +115,24 @@ impl Merger<'_> {
     }
 
     /// Does a job, or keeps its conflicts.
-    pub(super) fn land(&self, publisher: &Publisher, job: &Job<'_>) -> Result<MergeReport> {
+    pub(super) fn land(
+        &self,
+        publisher: &Publisher,
+        job: &Job<'_>,
+        meter: &mut Meter<'_>,
+    ) -> Result<MergeReport> {
         let planning = match job.options.keep_open || job.open.is_some() {
             true => Planning::Locked,
             false => Planning::Free,
         };
         let policy = self.policy(job)?;
-        let (mut report, landed) = publisher.land(job.target, planning, |head| {
+        let (mut report, landed) = publisher.land(job.target, planning, meter, |head, meter| {
             match &job.open {
                 Some(open) => self.refuse_changed(job.target, open)?,
                 None if job.options.keep_open => self.refuse_second(job.target)?,
                 None => {}
             }
-            self.plan_landing(publisher, job, &policy, head)
+            self.plan_landing(publisher, (job, &policy), head, meter)
         })?;
         report.head = landed.head;
         report.commits = landed.commits;
@@ -156,11 +164,11 @@ impl Merger<'_> {
     fn plan_landing(
         &self,
         publisher: &Publisher,
-        job: &Job<'_>,
-        policy: &Policy,
+        (job, policy): (&Job<'_>, &Policy),
         head: Place,
+        meter: &mut Meter<'_>,
     ) -> Result<Plan<MergeReport>> {
-        let mut draft = self.draft(job, policy, head)?;
+        let mut draft = self.draft(job, policy, head, meter)?;
         let what = match job.action {
             MergeAction::Merge | MergeAction::Squash => {
                 format!("{} {} into {}", job.action, job.source, job.target)
@@ -245,13 +253,21 @@ impl Merger<'_> {
     }
 
     /// What a job comes to against a head; resolutions that do not fit are refused.
-    pub(super) fn draft(&self, job: &Job<'_>, policy: &Policy, head: Place) -> Result<Draft> {
+    pub(super) fn draft(
+        &self,
+        job: &Job<'_>,
+        policy: &Policy,
+        head: Place,
+        meter: &mut Meter<'_>,
+    ) -> Result<Draft> {
         let draft = match (job.action, job.incoming.first()) {
             (MergeAction::Merge | MergeAction::Squash, Some(&theirs)) => {
-                self.draft_merge(job, policy, head, theirs)?
+                self.draft_merge((job, policy), head, theirs, meter)?
             }
-            (MergeAction::Rebase, Some(&onto)) => self.draft_rebase(job, policy, head, onto)?,
-            _ => self.draft_picks(job, policy, head)?,
+            (MergeAction::Rebase, Some(&onto)) => {
+                self.draft_rebase(job, policy, head, onto, meter)?
+            }
+            _ => self.draft_picks(job, policy, head, meter)?,
         };
         let Draft { used, stale, ambiguous, .. } = &draft;
         let given = |keys: &[Vec<u8>]| -> Vec<Vec<u8>> {
@@ -277,10 +293,10 @@ impl Merger<'_> {
 
     fn draft_merge(
         &self,
-        job: &Job<'_>,
-        policy: &Policy,
+        (job, policy): (&Job<'_>, &Policy),
         head: Place,
         theirs: Place,
+        meter: &mut Meter<'_>,
     ) -> Result<Draft> {
         let report = MergeReport::new(job.action, job.target, head.seq, theirs.seq);
         let mut draft = Draft::new(report);
@@ -311,7 +327,8 @@ impl Merger<'_> {
             return Err(Error::new(ErrorKind::Precondition, what)
                 .with_hint("merge without demanding a fast-forward, or rebase first"));
         }
-        let mut planned = Planner::new(self.graph, policy).merge(head, theirs, &difference)?;
+        let mut planner = Planner::new(self.graph, policy, Tally::new(meter));
+        let mut planned = planner.merge(head, theirs, &difference)?;
         draft.add(theirs.seq, &mut planned);
         if draft.report.outcome == MergeOutcome::Conflicts {
             draft.body = Body::Stopped(planned.edits);
@@ -375,9 +392,10 @@ impl Merger<'_> {
         publisher: &Publisher,
         target: &BranchName,
         (source, theirs): (&str, Place),
-        options: &MergeOptions,
+        options: &MergeOptions<'_>,
     ) -> Result<MergeReport> {
-        self.land(publisher, &merge_job(target, source, theirs, options))
+        let job = merge_job(target, source, theirs, options);
+        self.land(publisher, &job, &mut options.told.meter())
     }
 
     /// What merging a commit into a branch would do.
@@ -386,7 +404,7 @@ impl Merger<'_> {
         target: &BranchName,
         head: Place,
         (source, theirs): (&str, Place),
-        options: &MergeOptions,
+        options: &MergeOptions<'_>,
     ) -> Result<MergePlan> {
         if options.keep_open {
             self.refuse_second(target)?;
@@ -398,12 +416,13 @@ impl Merger<'_> {
     /// What a job would do.
     pub(super) fn show(&self, job: &Job<'_>, head: Place) -> Result<MergePlan> {
         let policy = self.policy(job)?;
-        let Draft { mut report, body, .. } = self.draft(job, &policy, head)?;
+        let mut meter = job.options.told.meter();
+        let Draft { mut report, body, .. } = self.draft(job, &policy, head, &mut meter)?;
         let changes: Vec<MergeChange> = match &body {
             Body::Nothing => Vec::new(),
             Body::Move(to) => {
                 let (from, to) = (View::new(self.graph, head)?, View::new(self.graph, *to)?);
-                let net = net_changes(&from, &to, &KeyRange::all())?;
+                let net = net_changes(&from, &to, &KeyRange::all(), &mut || meter.pulse())?;
                 net.into_iter()
                     .filter_map(|(key, (before, after))| {
                         let kind = ChangeKind::of(before.is_some(), after.is_some())?;
@@ -438,9 +457,10 @@ impl Merger<'_> {
         action: MergeAction,
         target: &BranchName,
         (source, incoming): (&str, Vec<Place>),
-        options: &MergeOptions,
+        options: &MergeOptions<'_>,
     ) -> Result<MergeReport> {
-        self.land(publisher, &Job { action, target, source, incoming, options, open: None })
+        let job = Job { action, target, source, incoming, options, open: None };
+        self.land(publisher, &job, &mut options.told.meter())
     }
 }
 
@@ -448,7 +468,7 @@ fn merge_job<'a>(
     target: &'a BranchName,
     source: &'a str,
     theirs: Place,
-    options: &'a MergeOptions,
+    options: &'a MergeOptions<'a>,
 ) -> Job<'a> {
     let action = if options.squash { MergeAction::Squash } else { MergeAction::Merge };
     Job { action, target, source, incoming: vec![theirs], options, open: None }

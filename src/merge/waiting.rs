@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::open::{self, Open, OpenConflict, OpenMerge, Wanted, none_open};
-use super::options::{MergeOptions, Resolved, refused};
+use super::options::{ContinueOptions, MergeOptions};
+use super::policy::{Resolved, refused};
 use super::report::MergeReport;
 use super::run::{Job, Merger};
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::graph::Place;
 use crate::id::Seq;
 use crate::kv::{KeyRange, check_key};
 use crate::name::BranchName;
+use crate::progress::Meter;
 use crate::publish::{CommitOptions, MAX_AUTHOR_LEN, Publisher, StateRows, check_text};
 use crate::sides::Resolution;
 
@@ -28,18 +30,17 @@ impl Merger<'_> {
         &self,
         publisher: &Publisher,
         target: &BranchName,
-        options: &CommitOptions,
+        options: ContinueOptions<'_>,
     ) -> Result<MergeReport> {
+        let ContinueOptions { commit, mut meter } = options;
         let open = self.load(target, Wanted::All)?;
         let action = open.record.action.into();
         let source = open.record.source.clone();
-        let options = MergeOptions::from_record(action, &open.record.options, options);
+        let options = MergeOptions::from_record(action, &open.record.options, &commit);
         let incoming = open::places(&open.record);
         let open = Some(open);
-        self.land(
-            publisher,
-            &Job { action, target, source: &source, incoming, options: &options, open },
-        )
+        let job = Job { action, target, source: &source, incoming, options: &options, open };
+        self.land(publisher, &job, &mut meter)
     }
 
     fn load(&self, target: &BranchName, wanted: Wanted<'_>) -> Result<Open> {
@@ -104,7 +105,7 @@ impl Merger<'_> {
         let job =
             Job { action, target, source: &source, incoming, options: &options, open: Some(open) };
         let policy = self.policy(&job)?;
-        let draft = self.draft(&job, &policy, head)?;
+        let draft = self.draft(&job, &policy, head, &mut Meter::default())?;
         let stopped_at = draft.report.stopped_at;
         let at = stopped_at.unwrap_or(head.seq);
         let mut out: Vec<OpenConflict> = Vec::new();

@@ -9,8 +9,9 @@ use std::sync::{Arc, MutexGuard};
 use super::build::{Details, Meta, New, Ready};
 use super::bulk::{Load, Loaded};
 use super::init::{recover, remove_leftovers};
-use super::land::{GROUP, MergeCommit, Replaced, StateRows, Values, counted, views_of};
+use super::land::{GROUP, MergeCommit, StateRows, Written};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
+use super::values::{Replaced, Values, counted, views_of};
 use super::{CommitOptions, MovePlan, Publisher, Writer};
 use crate::clock::Timestamp;
 use crate::engine::WriteSet;
@@ -22,6 +23,7 @@ use crate::graph::{Head, Origin, Place};
 use crate::id::{LineId, Seq, ValueHash};
 use crate::kv::{check_key, check_value};
 use crate::name::{BranchName, TagName};
+use crate::progress::Meter;
 use crate::view::View;
 
 /// A commit to import.
@@ -287,7 +289,12 @@ impl ImportSession<'_> {
     }
 
     /// Adds one commit of planned changes, as [`bulk`](Self::bulk) does.
-    pub(super) fn bulk_merge(&mut self, branch: &str, commit: &mut MergeCommit) -> Result<Seq> {
+    pub(super) fn bulk_merge(
+        &mut self,
+        branch: &str,
+        commit: &mut MergeCommit,
+        meter: &mut Meter<'_>,
+    ) -> Result<Seq> {
         let base = View::new(&self.publisher.graph, commit.target)?;
         let mut set = WriteSet::default();
         let line = Publisher::new_line(&mut self.writer);
@@ -296,16 +303,19 @@ impl ImportSession<'_> {
         load.set_decided(std::mem::take(&mut commit.decided));
         let edits = std::mem::take(&mut commit.edits);
         let views = views_of(&self.publisher.graph, &edits)?;
+        let mut written = Written::begin(meter, edits.len())?;
         let mut values = Values::new(&views, edits.len());
         let target = counted(&self.publisher.graph, commit.target, &edits)?;
         let mut counted = Replaced::new(target.as_ref(), edits.len());
         for group in edits.chunks(GROUP) {
+            written.more(group)?;
             let rows = values.read(group)?.into_iter().zip(counted.read(group)?);
             for (edit, (row, before)) in group.iter().zip(rows) {
                 let new = New::row(row.as_ref(), edit.after.hash());
                 load.edit(&edit.key, new, before)?;
             }
         }
+        written.end()?;
         let loaded = load
             .finish()?
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a large merge has no changes"))?;

@@ -9,17 +9,19 @@ use std::sync::{Arc, MutexGuard};
 use super::build::{Build, Details, Meta, New, Ready};
 use super::import::{ImportRefs, NewCommit};
 use super::options::{MAX_AUTHOR_LEN, MAX_MESSAGE_LEN, check_text};
-use super::planned::{After, PlannedEdit};
+use super::planned::PlannedEdit;
+use super::values::{Replaced, Values, counted, views_of};
 use super::{CommitOptions, Gates, MovePlan, Publisher, Writer};
 use crate::engine::WriteSet;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::format::Family;
 use crate::format::refs::{BranchRecord, OpKind};
-use crate::graph::{Graph, Head, Origin, Place};
+use crate::graph::{Head, Origin, Place};
 use crate::id::{LineId, Seq, ValueHash};
-use crate::kv::{Durability, show_key};
+use crate::kv::Durability;
 use crate::name::BranchName;
-use crate::view::{Finder, ScanRow, View};
+use crate::progress::Meter;
+use crate::view::Finder;
 
 /// Values are read and written in groups of this many.
 pub(super) const GROUP: usize = 512;
@@ -65,6 +67,15 @@ pub(crate) enum Landing {
     Sequence(Place, Vec<MergeCommit>, StateRows),
 }
 
+/// What goes with a commit: rows of family `state`, and what is said of it, and by whom.
+type Beside = (StateRows, String, Option<String>);
+
+/// Tells how many of the planned changes are written.
+pub(super) struct Written<'m, 'a> {
+    meter: &'m mut Meter<'a>,
+    edits: u64,
+}
+
 /// Where plans are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Planning {
@@ -97,6 +108,23 @@ pub(crate) struct Plan<T> {
     pub(crate) told: T,
 }
 
+impl<'m, 'a> Written<'m, 'a> {
+    pub(super) fn begin(meter: &'m mut Meter<'a>, edits: usize) -> Result<Self> {
+        meter.stage("write", Some(edits as u64), None)?;
+        Ok(Self { meter, edits: 0 })
+    }
+
+    pub(super) fn more(&mut self, group: &[PlannedEdit]) -> Result<()> {
+        self.edits += group.len() as u64;
+        self.meter.step(self.edits, 0)
+    }
+
+    /// Asks for the last time whether to go on.
+    pub(super) fn end(self) -> Result<()> {
+        self.meter.tell(self.edits, 0)
+    }
+}
+
 impl MergeCommit {
     pub(super) fn meta(
         &mut self,
@@ -122,104 +150,17 @@ impl MergeCommit {
     }
 }
 
-/// The views of all commits that planned changes take values from.
-pub(super) fn views_of(graph: &Arc<Graph>, edits: &[PlannedEdit]) -> Result<BTreeMap<Place, View>> {
-    let mut out = BTreeMap::new();
-    for edit in edits {
-        if let After::Stored { place, .. } = &edit.after
-            && !out.contains_key(place)
-        {
-            out.insert(*place, View::new(graph, *place)?);
-        }
-    }
-    Ok(out)
-}
-
-/// Reads the values that planned changes take from stored commits, in the order of the keys.
-pub(super) struct Values<'v> {
-    finders: BTreeMap<Place, Finder<'v>>,
-}
-
-impl<'v> Values<'v> {
-    pub(super) fn new(views: &'v BTreeMap<Place, View>, total: usize) -> Self {
-        let finders = views.iter().map(|(place, view)| (*place, view.finder(total))).collect();
-        Self { finders }
-    }
-
-    /// What the next group of keys becomes, each.
-    pub(super) fn read(&mut self, group: &[PlannedEdit]) -> Result<Vec<Option<ScanRow>>> {
-        let mut out: Vec<Option<ScanRow>> = Vec::with_capacity(group.len());
-        let mut stored: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
-        for (i, edit) in group.iter().enumerate() {
-            out.push(match &edit.after {
-                After::Made { value, .. } => Some(ScanRow::Inline(value.to_vec())),
-                After::Stored { place, .. } => {
-                    stored.entry(*place).or_default().push(i);
-                    None
-                }
-                After::Deleted => None,
-            });
-        }
-        for (place, wanted) in stored {
-            let Some(finder) = self.finders.get_mut(&place) else { continue };
-            let keys: Vec<&[u8]> = wanted.iter().map(|&i| group[i].key.as_slice()).collect();
-            for (i, row) in wanted.into_iter().zip(finder.cells(&keys, ScanRow::of)?) {
-                // The log says that it is there; taking its absence for a deletion would lose it.
-                out[i] = Some(row.ok_or_else(|| lost(place, &group[i].key))?);
-            }
-        }
-        Ok(out)
-    }
-}
-
-/// Reads the hashes that a commit counts of the keys that it changes, in the order of the keys. Purged
-/// values have them too, which plans take for absent.
-pub(super) struct Replaced<'v>(Option<Finder<'v>>);
-
-impl<'v> Replaced<'v> {
-    /// The view is the commit that the plan was made against, if any of the keys was ever purged.
-    pub(super) fn new(target: Option<&'v View>, total: usize) -> Self {
-        Self(target.map(|view| view.finder(total)))
-    }
-
-    /// What the next group of keys had, each.
-    pub(super) fn read(&mut self, group: &[PlannedEdit]) -> Result<Vec<Option<ValueHash>>> {
-        let Some(finder) = &mut self.0 else {
-            return Ok(group.iter().map(|edit| edit.before).collect());
-        };
-        let keys: Vec<&[u8]> = group.iter().map(|edit| edit.key.as_slice()).collect();
-        finder.cells(&keys, |cell| cell.hash())
-    }
-}
-
-/// The commit that changes are made against, if that has to be read to count what they replace.
-pub(super) fn counted(
-    graph: &Arc<Graph>,
-    target: Place,
-    edits: &[PlannedEdit],
-) -> Result<Option<View>> {
-    let purged = graph.purged();
-    let is_doubtful = edits.iter().any(|edit| purged.covers(&edit.key));
-    is_doubtful.then(|| View::new(graph, target)).transpose()
-}
-
-fn lost(place: Place, key: &[u8]) -> Error {
-    let what =
-        format!("commit {} has no value for {}, though its log says so", place.seq, show_key(key));
-    Error::new(ErrorKind::Corrupt, what)
-        .with_hint("the store is damaged; keep a copy of it and restore a backup")
-}
-
 impl Publisher {
     /// Makes a plan against the newest commit of a branch, and does what it says.
     pub(crate) fn land<T>(
         &self,
         branch: &BranchName,
         planning: Planning,
-        mut make: impl FnMut(Place) -> Result<Plan<T>>,
+        meter: &mut Meter<'_>,
+        mut make: impl FnMut(Place, &mut Meter<'_>) -> Result<Plan<T>>,
     ) -> Result<(T, Landed)> {
         let timer = self.counters.begin();
-        let done = self.land_untimed(branch, planning, &mut make);
+        let done = self.land_untimed(branch, planning, meter, &mut make);
         timer.end(&done);
         done
     }
@@ -256,25 +197,26 @@ impl Publisher {
         &self,
         branch: &BranchName,
         planning: Planning,
-        make: &mut impl FnMut(Place) -> Result<Plan<T>>,
+        meter: &mut Meter<'_>,
+        make: &mut impl FnMut(Place, &mut Meter<'_>) -> Result<Plan<T>>,
     ) -> Result<(T, Landed)> {
         let free = if planning == Planning::Locked { 0 } else { FREE_PLANS };
         for _ in 0..free {
             let (turn, head) = (self.graph.purge_turn(), self.branch_head(branch)?);
-            let plan = make(head)?;
+            let plan = make(head, meter)?;
             if matches!(&plan.landing, Landing::Stop(rows) if rows.is_empty()) {
                 // Nothing is to be written, so it is right as of the moment it was made.
                 return Ok((plan.told, Landed { commits: Vec::new(), head: head.seq }));
             }
             let writer = self.lock()?;
             if self.branch_head(branch)? == head && self.graph.purge_turn() == turn {
-                return self.land_locked(writer, branch, (head, plan));
+                return self.land_locked(writer, branch, (head, plan), meter);
             }
         }
         let writer = self.lock()?;
         let head = self.branch_head(branch)?;
-        let plan = make(head)?;
-        self.land_locked(writer, branch, (head, plan))
+        let plan = make(head, meter)?;
+        self.land_locked(writer, branch, (head, plan), meter)
     }
 
     /// The newest commit of a branch.
@@ -292,6 +234,7 @@ impl Publisher {
         mut writer: MutexGuard<'_, Writer>,
         branch: &BranchName,
         (head, plan): (Place, Plan<T>),
+        meter: &mut Meter<'_>,
     ) -> Result<(T, Landed)> {
         let Plan { landing, what, author, durability, gates, told } = plan;
         let _passed = gates.pass()?;
@@ -327,10 +270,10 @@ impl Publisher {
                 stopped(to.seq)
             }
             Landing::Commit(commit, rows) => {
-                self.land_commit(writer, branch, *commit, rows, (what, author))?
+                self.land_commit(writer, branch, *commit, (rows, what, author), meter)?
             }
             Landing::Sequence(onto, commits, rows) => {
-                self.land_sequence(writer, branch, (onto, commits), rows, (what, author))?
+                self.land_sequence(writer, branch, (onto, commits), (rows, what, author), meter)?
             }
         };
         Ok((told, landed))
@@ -341,16 +284,16 @@ impl Publisher {
         mut guard: MutexGuard<'_, Writer>,
         branch: &BranchName,
         mut commit: MergeCommit,
-        rows: StateRows,
-        said: (String, Option<String>),
+        beside: Beside,
+        meter: &mut Meter<'_>,
     ) -> Result<Landed> {
         let writer = &mut *guard;
         let changed = commit.edits.iter().map(|edit| edit.key.as_slice());
         writer.held.check_writes(branch.as_str(), changed)?;
-        let Some((mut set, ready)) = self.build_merge(writer, branch, &mut commit)? else {
-            return self.land_bulk(guard, branch, commit, rows, said);
+        let Some((mut set, ready)) = self.build_merge(writer, branch, &mut commit, meter)? else {
+            return self.land_bulk(guard, branch, commit, beside, meter);
         };
-        self.put_rows(&mut set, &rows);
+        self.put_rows(&mut set, &beside.0);
         let seq = ready.head.place.seq;
         let write = self.write_commits(writer, set, vec![ready])?;
         drop(guard);
@@ -364,6 +307,7 @@ impl Publisher {
         writer: &mut Writer,
         branch: &BranchName,
         commit: &mut MergeCommit,
+        meter: &mut Meter<'_>,
     ) -> Result<Option<(WriteSet, Ready)>> {
         if commit.edits.len() > MANY_EDITS {
             return Ok(None);
@@ -371,6 +315,7 @@ impl Publisher {
         let (line, head) = self.head_of_branch(branch)?;
         let own = [Place { line, seq: Seq::MAX }];
         let has_rows = head.place.line == line && head.rows > 0;
+        let mut written = Written::begin(meter, commit.edits.len())?;
         let mut set = WriteSet::default();
         let mut build = Build::new(self, writer.latest.next(), line, &head, commit.decided.clone());
         let views = views_of(&self.graph, &commit.edits)?;
@@ -379,6 +324,7 @@ impl Publisher {
         let target = counted(&self.graph, head.place, &commit.edits)?;
         let mut counted = Replaced::new(target.as_ref(), commit.edits.len());
         for group in commit.edits.chunks(GROUP) {
+            written.more(group)?;
             let keys: Vec<&[u8]> = group.iter().map(|edit| edit.key.as_slice()).collect();
             // What is replaced has to be known only where it is moved to history: on this very line.
             let mut replaced = match has_rows {
@@ -396,6 +342,7 @@ impl Publisher {
                 return Ok(None);
             }
         }
+        written.end()?;
         let time = self.time(writer);
         let meta = commit.meta(self, branch.as_str(), time, false)?;
         let ready = build.finish(&mut set, meta)?;
@@ -408,11 +355,11 @@ impl Publisher {
         writer: MutexGuard<'_, Writer>,
         branch: &BranchName,
         mut commit: MergeCommit,
-        rows: StateRows,
-        (what, author): (String, Option<String>),
+        (rows, what, author): Beside,
+        meter: &mut Meter<'_>,
     ) -> Result<Landed> {
         let mut session = self.import_locked(writer, &what)?;
-        let seq = session.bulk_merge(branch.as_str(), &mut commit)?;
+        let seq = session.bulk_merge(branch.as_str(), &mut commit, meter)?;
         let branches = vec![(branch.clone(), seq)];
         let tags = Vec::new();
         session.finish(ImportRefs { rows, author, branches, tags, replace: true })?;
@@ -425,11 +372,13 @@ impl Publisher {
         writer: MutexGuard<'_, Writer>,
         branch: &BranchName,
         (onto, commits): (Place, Vec<MergeCommit>),
-        rows: StateRows,
-        (what, author): (String, Option<String>),
+        (rows, what, author): Beside,
+        meter: &mut Meter<'_>,
     ) -> Result<Landed> {
         let mut session = self.import_locked(writer, &what)?;
         let mut made = Vec::new();
+        let edits = commits.iter().map(|commit| commit.edits.len()).sum();
+        let mut written = Written::begin(meter, edits)?;
         let mut parent = onto.seq;
         for commit in commits {
             let author = commit.options.author.as_deref().unwrap_or(&self.settings.author);
@@ -437,6 +386,7 @@ impl Publisher {
             let views = views_of(&self.graph, &commit.edits)?;
             let mut values = Values::new(&views, commit.edits.len());
             for group in commit.edits.chunks(GROUP) {
+                written.more(group)?;
                 for (edit, row) in group.iter().zip(values.read(group)?) {
                     let value = row.filter(|row| !row.is_purged());
                     let value = value.map(|row| row.into_value(self.engine())).transpose()?;
@@ -455,6 +405,7 @@ impl Publisher {
             })?;
             made.push(parent);
         }
+        written.end()?;
         let branches = vec![(branch.clone(), parent)];
         let tags = Vec::new();
         session.finish(ImportRefs { rows, author, branches, tags, replace: true })?;

@@ -23,6 +23,7 @@ mod prepared;
 mod reads;
 mod request;
 mod undo;
+mod values;
 
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -76,7 +76,7 @@ impl CommitOptions {
     }
 }
 
-impl MergeOptions {
+impl MergeOptions<'_> {
     /// Makes the merge depend on a lock, as [`CommitOptions::fence`] does: if the lock is no longer held
     /// when it lands, nothing is written and the branch does not move. What has nothing to write is
     /// not refused.

@@ -9,11 +9,10 @@ use crate::graph::Place;
 use crate::id::{LineId, ValueHash};
 use crate::kv::KeyRange;
 use crate::merge::{
-    Conflict, ConflictSide, KeyPattern, Made, MergeAction, MergeDetails, MergeOptions, MergePlan,
-    MergeReport, MergeRules, Merger, OpenConflict, OpenMerge,
+    Conflict, ConflictSide, ContinueOptions, KeyPattern, Made, MergeAction, MergeDetails,
+    MergeOptions, MergePlan, MergeReport, MergeRules, Merger, OpenConflict, OpenMerge,
 };
 use crate::name::BranchName;
-use crate::publish::CommitOptions;
 use crate::sides::{Resolution, Strategy};
 use crate::view::{Read, View};
 
@@ -48,7 +47,8 @@ impl Store {
     /// [`Precondition`](ErrorKind::Precondition), naming the keys, if a resolution does not fit, or if
     /// a demanded fast-forward is not possible; [`Invalid`](ErrorKind::Invalid) if a driver is not
     /// known; [`Exists`](ErrorKind::Exists) if conflicts are to be kept and others are kept already:
-    /// nothing is written. Else as for [`Branch::write`](crate::Branch::write).
+    /// [`Interrupted`](ErrorKind::Interrupted) if the callback of the progress wants no more: nothing is
+    /// written. Else as for [`Branch::write`](crate::Branch::write).
     ///
     /// # Examples
     /// ```
@@ -66,7 +66,12 @@ impl Store {
     /// assert_eq!(main.get(b"plum")?.as_deref(), Some(&b"blue"[..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn merge(&self, target: &str, source: &str, options: MergeOptions) -> Result<MergeReport> {
+    pub fn merge(
+        &self,
+        target: &str,
+        source: &str,
+        options: MergeOptions<'_>,
+    ) -> Result<MergeReport> {
         let target = BranchName::new(target)?;
         let theirs = self.resolve(source)?;
         self.merger()?.merge(self.publisher()?, &target, (source, theirs), &options)
@@ -81,7 +86,7 @@ impl Store {
         &self,
         target: &str,
         source: &str,
-        options: MergeOptions,
+        options: MergeOptions<'_>,
     ) -> Result<MergePlan> {
         let target = BranchName::new(target)?;
         let theirs = self.resolve(source)?;
@@ -115,7 +120,7 @@ impl Store {
         &self,
         target: &str,
         revs: &[&str],
-        options: MergeOptions,
+        options: MergeOptions<'_>,
     ) -> Result<MergeReport> {
         self.replay(MergeAction::CherryPick, target, revs, &options)
     }
@@ -142,7 +147,7 @@ impl Store {
         &self,
         target: &str,
         revs: &[&str],
-        options: MergeOptions,
+        options: MergeOptions<'_>,
     ) -> Result<MergeReport> {
         self.replay(MergeAction::Revert, target, revs, &options)
     }
@@ -152,7 +157,7 @@ impl Store {
         action: MergeAction,
         target: &str,
         revs: &[&str],
-        options: &MergeOptions,
+        options: &MergeOptions<'_>,
     ) -> Result<MergeReport> {
         let target = BranchName::new(target)?;
         if revs.is_empty() {
@@ -187,7 +192,12 @@ impl Store {
     /// assert_eq!(store.merge_base("main", "topic")?, [store.main()?.head()?.seq]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn rebase(&self, branch: &str, onto: &str, options: MergeOptions) -> Result<MergeReport> {
+    pub fn rebase(
+        &self,
+        branch: &str,
+        onto: &str,
+        options: MergeOptions<'_>,
+    ) -> Result<MergeReport> {
         let target = BranchName::new(branch)?;
         let place = self.resolve(onto)?;
         let action = MergeAction::Rebase;
@@ -283,9 +293,13 @@ impl Store {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if no merge is open there; else as for [`merge`](Self::merge).
-    pub fn continue_merge(&self, branch: &str, options: CommitOptions) -> Result<MergeReport> {
+    pub fn continue_merge<'a>(
+        &self,
+        branch: &str,
+        options: impl Into<ContinueOptions<'a>>,
+    ) -> Result<MergeReport> {
         let target = BranchName::new(branch)?;
-        self.merger()?.proceed(self.publisher()?, &target, &options)
+        self.merger()?.proceed(self.publisher()?, &target, options.into())
     }
 
     /// Forgets the merge that is open on a branch, with its resolutions. The branch is as it was.

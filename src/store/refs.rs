@@ -2,7 +2,7 @@
 
 use super::{Branch, Store};
 use crate::clock::Timestamp;
-use crate::diff::net_changes;
+use crate::diff::{go_on, net_changes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::refs::{BranchRecord, TagRecord};
 use crate::id::{LineId, Seq};
@@ -335,7 +335,7 @@ impl Store {
             // What is equal now is not written, so it must not change before the commit either.
             tx.demand_unmoved();
             wanted.graph().must_not_be_purging()?;
-            for (key, (_, after)) in net_changes(&tx.base()?, &wanted, range)? {
+            for (key, (_, after)) in net_changes(&tx.base()?, &wanted, range, &mut go_on)? {
                 // There may be a hash and no value by now: what is purged does not come back.
                 let value = if after.is_some() { wanted.get(&key)? } else { None };
                 match value {

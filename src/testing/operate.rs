@@ -81,7 +81,7 @@ fn same_error(dry: &Result<MergePlan>, error: &Error) -> bool {
 }
 
 /// What a merge would do, before it is done.
-fn plan(store: &Store, action: &Action, options: &MergeOptions) -> Option<Result<MergePlan>> {
+fn plan(store: &Store, action: &Action, options: &MergeOptions<'_>) -> Option<Result<MergePlan>> {
     match action {
         Action::Merge { source, target } | Action::Squash { source, target } => {
             Some(store.plan_merge(target.as_str(), source, options.clone()))

@@ -90,7 +90,7 @@ pub(super) struct World {
 
 /// What was chosen for one operation.
 pub(super) struct Chosen {
-    pub(super) options: MergeOptions,
+    pub(super) options: MergeOptions<'static>,
     pub(super) resolutions: Vec<(Vec<u8>, Resolution)>,
     /// Values of resolutions.
     pub(super) values: Vec<Vec<u8>>,

@@ -6,14 +6,15 @@ use std::io::Write as _;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use withy::{
-    CommitOptions, ErrorKind, KeyPattern, MergeAction, MergeOptions, OpenMerge, Resolution, Store,
-    Strategy,
+    CommitOptions, ContinueOptions, ErrorKind, KeyPattern, MergeAction, MergeOptions, OpenMerge,
+    Resolution, Store, Strategy,
 };
 
 use crate::app::App;
 use crate::conflicts;
 use crate::fail::{Doing as _, Failure, Outcome, Result};
 use crate::merged::{Asked, tell};
+use crate::progress::Progress;
 use crate::text::{Format, escape, shorten};
 
 /// How conflicts are settled; what is not said here is as the store's settings say.
@@ -53,7 +54,11 @@ fn strategies() -> impl TypedValueParser<Value = Strategy> {
 
 impl Policy {
     /// The options of the library.
-    pub(crate) fn options(&self, message: Option<String>, app: &App) -> Result<MergeOptions> {
+    pub(crate) fn options(
+        &self,
+        message: Option<String>,
+        app: &App,
+    ) -> Result<MergeOptions<'static>> {
         let mut options = MergeOptions::default().strict(self.strict).keep_open(!self.no_open);
         if let Some(strategy) = self.strategy {
             options = options.strategy(strategy);
@@ -217,7 +222,10 @@ impl Steps {
             options = options.message(message);
         }
         let moved = conflicts::moved(&store, &open);
+        let mut progress = progress(own, app);
+        let options = ContinueOptions::from(options).progress(|so_far| progress.tell(so_far));
         let report = store.continue_merge(&branch, options).doing(doing)?;
+        drop(progress);
         if let (false, Some(moved)) = (report.conflicts.is_empty(), moved) {
             app.deny(&moved);
         }
@@ -253,6 +261,11 @@ fn status(app: &mut App) -> Result<Outcome> {
     }
     out.finish()?;
     Ok(Outcome::Done)
+}
+
+/// The line on the terminal while a verb reads, plans and writes; Ctrl-C ends it, and nothing is written.
+pub(crate) fn progress(verb: &'static str, app: &App) -> Progress {
+    Progress::new(verb, "key", None, app.globals.quiet)
 }
 
 /// The verb that goes on with an operation.

@@ -75,7 +75,11 @@ impl Progress {
             None => line.push_str(&plural(items, self.item)),
         }
         let rates = (per_second(items), size(per_second(bytes)));
-        line.push_str(&format!(", {} ({}/s, {}/s)", size(bytes), rates.0, rates.1));
+        if bytes == 0 {
+            line.push_str(&format!(" ({}/s)", rates.0));
+        } else {
+            line.push_str(&format!(", {} ({}/s, {}/s)", size(bytes), rates.0, rates.1));
+        }
         let by_bytes = so_far.total_bytes.or(self.total).map(|total| (bytes, total));
         let by_items = so_far.total_items.map(|total| (items, total));
         let known = by_bytes.filter(|(_, total)| *total > 0).or(by_items);
@@ -144,7 +148,13 @@ mod tests {
             progress.line(copied, 1_000),
             "backup, copy: 1 of 4 files, 2.0 KiB (1/s, 2.0 KiB/s), 50 %, 1 second left"
         );
+        copied.bytes = 0;
         copied.total_bytes = None;
+        assert_eq!(
+            progress.line(copied, 1_000),
+            "backup, copy: 1 of 4 files (1/s), 25 %, 3 seconds left"
+        );
+        copied.bytes = 2048;
         assert_eq!(
             progress.line(copied, 1_000),
             "backup, copy: 1 of 4 files, 2.0 KiB (1/s, 2.0 KiB/s), 25 %, 3 seconds left"

@@ -7,6 +7,7 @@ mod landing;
 mod laws;
 pub(crate) mod model;
 mod open;
+mod progress;
 mod purged;
 mod real;
 mod table;

@@ -54,7 +54,7 @@ impl Picks {
         Asked { source, no_open: self.policy.no_open }
     }
 
-    pub(crate) fn options(&self, revs: &[String], app: &App) -> Result<MergeOptions> {
+    pub(crate) fn options(&self, revs: &[String], app: &App) -> Result<MergeOptions<'static>> {
         if revs.len() > 1 && self.message.is_some() {
             let cause = "one message is given for several commits";
             return Err(Failure::usage("read --message", cause).hint("leave it out"));
@@ -79,8 +79,11 @@ pub(crate) fn run(args: CherryPick, app: &mut App) -> Result<Outcome> {
     let source = args.revs.join(" ");
     let doing = || format!("cherry-pick {source} on {branch}");
     let names: Vec<&str> = revs.iter().map(String::as_str).collect();
+    let mut progress = merging::progress("cherry-pick", app);
+    let options = options.progress(|so_far| progress.tell(so_far));
     let picked = store.cherry_pick(&branch, &names, options);
     let report = picked.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
+    drop(progress);
     merged::tell(app, &store, args.asked(&source), &report, None)
 }
 

@@ -74,12 +74,16 @@ pub(crate) fn run(args: Merge, app: &mut App) -> Result<Outcome> {
     let store = if args.dry_run { app.open_read()? } else { app.open_write()? };
     let branch = app.branch(&store)?;
     let doing = || format!("merge {source} into {branch}");
+    let mut progress = merging::progress("merge", app);
+    let options = options.progress(|so_far| progress.tell(so_far));
     if args.dry_run {
         let plan = store.plan_merge(&branch, source, options).doing(doing)?;
+        drop(progress);
         return merged::tell(app, &store, asked, &plan.report, Some(&plan));
     }
     let merged = store.merge(&branch, source, options);
     let report = merged.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
+    drop(progress);
     let outcome = merged::tell(app, &store, asked, &report, None)?;
     let moved = matches!(report.outcome, MergeOutcome::FastForward | MergeOutcome::Committed);
     if args.stat && moved && !app.globals.quiet {

@@ -40,8 +40,11 @@ pub(crate) fn run(args: Rebase, app: &mut App) -> Result<Outcome> {
     let store = app.open_write()?;
     let branch = app.branch(&store)?;
     let doing = || format!("rebase {branch} onto {onto}");
+    let mut progress = merging::progress("rebase", app);
+    let options = options.progress(|so_far| progress.tell(so_far));
     let rebased = store.rebase(&branch, onto, options);
     let report = rebased.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
+    drop(progress);
     let asked = Asked { source: onto, no_open: args.policy.no_open };
     merged::tell(app, &store, asked, &report, None)
 }

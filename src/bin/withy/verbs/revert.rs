@@ -45,7 +45,10 @@ pub(crate) fn run(args: Revert, app: &mut App) -> Result<Outcome> {
     let source = args.revs.join(" ");
     let doing = || format!("revert {source} on {branch}");
     let names: Vec<&str> = revs.iter().map(String::as_str).collect();
+    let mut progress = merging::progress("revert", app);
+    let options = options.progress(|so_far| progress.tell(so_far));
     let reverted = store.revert(&branch, &names, options);
     let report = reverted.map_err(|e| merging::refused(&store, &branch, e)).doing(doing)?;
+    drop(progress);
     merged::tell(app, &store, args.asked(&source), &report, None)
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use withy::{
-    Conflict, ConflictSide, ErrorKind, FastForward, KeyRange, MergeAction, MergeOptions,
-    MergeOutcome, MergePlan, MergeReport, Resolution, Seq, SettledBy, Strategy, ValueHash,
+    Conflict, ConflictSide, ContinueOptions, ErrorKind, FastForward, KeyRange, MergeAction,
+    MergeOptions, MergeOutcome, MergePlan, MergeReport, Resolution, Seq, SettledBy, Strategy,
+    ValueHash,
 };
 
 use super::reference::{Cell, Dispute, Expected, Map, Policy, ThreeWay};
@@ -23,11 +24,11 @@ struct Asked {
     policy: Policy,
     fast_forward: FastForward,
     squash: bool,
-    options: MergeOptions,
+    options: MergeOptions<'static>,
 }
 
 impl World {
-    pub(crate) fn any_policy(&mut self) -> (Policy, MergeOptions) {
+    pub(crate) fn any_policy(&mut self) -> (Policy, MergeOptions<'static>) {
         let any = |rng: &mut fastrand::Rng| Strategy::ALL[rng.usize(0..Strategy::ALL.len())];
         let strategy = any(&mut self.rng);
         let strict = self.rng.u8(0..8) == 0;
@@ -50,8 +51,8 @@ impl World {
         &mut self,
         disputes: &[Dispute],
         policy: &mut Policy,
-        mut options: MergeOptions,
-    ) -> MergeOptions {
+        mut options: MergeOptions<'static>,
+    ) -> MergeOptions<'static> {
         for dispute in disputes {
             if self.rng.bool() || policy.resolutions.contains_key(&dispute.key) {
                 continue;
@@ -213,8 +214,10 @@ impl World {
         let listed = self.store.conflicts(target, &KeyRange::all()).expect("a list");
         let by_hand = policy.resolutions.len();
         assert_eq!(listed.len(), by_hand, "settled ones are listed too");
-        let report =
-            self.store.continue_merge(target, Default::default()).expect("the merge goes on");
+        let report = self
+            .store
+            .continue_merge(target, ContinueOptions::default())
+            .expect("the merge goes on");
         let expected = Expected::Diverged(self.dag.merged(ours, asked.source, &policy));
         let asked = Asked {
             target: asked.target.clone(),

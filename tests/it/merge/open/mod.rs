@@ -14,7 +14,7 @@ use crate::support::{
     Scratch, must_branch, must_fail, must_get, must_head, must_put, must_write, rows,
 };
 
-fn open() -> MergeOptions {
+fn open() -> MergeOptions<'static> {
     MergeOptions::default().keep_open(true)
 }
 

@@ -112,7 +112,7 @@ impl Setup {
         Self { strategy, ..Self::default() }
     }
 
-    pub(super) fn options(&self) -> MergeOptions {
+    pub(super) fn options(&self) -> MergeOptions<'static> {
         let mut options = MergeOptions::default()
             .strategy(self.strategy)
             .strict(self.strict)
@@ -470,7 +470,7 @@ pub(super) fn must_merge(
     store: &Store,
     target: &str,
     source: &str,
-    options: MergeOptions,
+    options: MergeOptions<'static>,
 ) -> MergeReport {
     store.merge(target, source, options).unwrap_or_else(|e| panic!("{source} to {target}: {e:?}"))
 }

@@ -1,0 +1,63 @@
+//! How far a merge has come: keys that are read, and keys that are decided.
+
+use crate::error::Result;
+use crate::progress::Meter;
+
+/// Counts keys while merges are planned, and tells so.
+pub(crate) struct Tally<'m, 'a> {
+    meter: &'m mut Meter<'a>,
+    keys: u64,
+    /// The steps of a sequence, which is one stage; what is read for them does not count.
+    steps: Option<u64>,
+}
+
+impl<'m, 'a> Tally<'m, 'a> {
+    /// For one merge.
+    pub(super) fn new(meter: &'m mut Meter<'a>) -> Self {
+        Self { meter, keys: 0, steps: None }
+    }
+
+    /// For so many picks.
+    pub(super) fn of_steps(meter: &'m mut Meter<'a>, steps: usize) -> Result<Self> {
+        meter.stage("plan", None, None)?;
+        Ok(Self { meter, keys: 0, steps: Some(steps as u64) })
+    }
+
+    /// Begins to read, or to decide, this many keys.
+    pub(super) fn stage(&mut self, stage: &'static str, total: Option<usize>) -> Result<()> {
+        if self.steps.is_some() {
+            return self.meter.pulse();
+        }
+        self.keys = 0;
+        self.meter.stage(stage, total.map(|total| total as u64), None)
+    }
+
+    /// One more key is read.
+    pub(super) fn read(&mut self) -> Result<()> {
+        if self.steps.is_some() {
+            return self.meter.pulse();
+        }
+        self.keys += 1;
+        self.meter.step(self.keys, 0)
+    }
+
+    /// Something else is read.
+    pub(super) fn pulse(&mut self) -> Result<()> {
+        self.meter.pulse()
+    }
+
+    /// One more key is decided.
+    pub(super) fn decided(&mut self) -> Result<()> {
+        self.keys += 1;
+        self.meter.step(self.keys, 0)
+    }
+
+    /// A step of a sequence is planned, this one counted from 1; those to come are taken to be as large.
+    pub(super) fn step(&mut self, done: usize) -> Result<()> {
+        if let Some(steps) = self.steps {
+            let total = u128::from(self.keys) * u128::from(steps) / (done.max(1) as u128);
+            self.meter.expect(u64::try_from(total).unwrap_or(u64::MAX));
+        }
+        self.meter.tell(self.keys, 0)
+    }
+}
