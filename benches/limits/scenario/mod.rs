@@ -5,6 +5,7 @@ mod diff;
 mod disk;
 mod durable;
 mod history;
+mod integrity;
 mod landing;
 mod load;
 mod locks;
@@ -40,5 +41,6 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario { rows: merge_many::ROWS, run: merge_many::run },
     Scenario { rows: landing::ROWS, run: landing::run },
     Scenario { rows: transaction::ROWS, run: transaction::run },
+    Scenario { rows: integrity::ROWS, run: integrity::run },
     Scenario { rows: locks::ROWS, run: locks::run },
 ];
