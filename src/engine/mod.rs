@@ -3,6 +3,7 @@
 //! Rules kept here: every write goes through [`Engine::write`] or [`Transaction::commit`], both
 //! called under the commit lock of `publish`; a failed write latches the engine until it is reopened.
 
+mod again;
 mod bulk;
 mod checkpoint;
 mod compact;
@@ -49,7 +50,13 @@ pub(crate) use whole::{WholeFile, check_files};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 use crate::format::synced::SYNCED_FILE;
+use again::Again;
 use watermark::Watermark;
+
+/// Whether a file could not be read because it is not there.
+fn is_gone(cause: &rocksdb::Error) -> bool {
+    cause.as_ref().contains("No such file")
+}
 
 /// Turns RocksDB's error into ours; `what` says what was being done.
 fn failed(what: &str, cause: rocksdb::Error) -> Error {
@@ -63,7 +70,7 @@ fn failed(what: &str, cause: rocksdb::Error) -> Error {
     let error = if full {
         Error::new(kind, format!("{what}: no space left on the disk"))
             .with_hint("free some space, then open the store again; what was committed is safe")
-    } else if cause.as_ref().contains("No such file") {
+    } else if is_gone(&cause) {
         Error::new(kind, format!("{what}: a file is not there any more")).with_hint(
             "a reader beside a writer opens the store again, or follows it; else see `withy doctor`",
         )
@@ -108,6 +115,8 @@ pub(crate) struct Engine {
     /// Held while the database is copied, and while a bulk load is in the manifest but not in the log.
     capturing: Mutex<()>,
     holds: Mutex<frozen::Holds>,
+    /// Only in a database that is open for reading.
+    again: Option<Again>,
     // Dropped last: another process may open the store only once the database is closed.
     _owner: Option<Owner>,
 }
@@ -164,6 +173,7 @@ impl Engine {
             files: options.family(Family::Head),
             capturing: Mutex::new(()),
             holds: Mutex::default(),
+            again: (options.mode == Mode::Read).then(|| Again::new(options.clone())),
             _owner: owner,
         })
     }
@@ -194,6 +204,24 @@ impl Engine {
             db.get_pinned_cf_opt(cf, key, &self.read)
         });
         row.map(|found| found.map(Slice)).map_err(|e| failed("cannot read from the store", e))
+    }
+
+    /// Reads the row of a large value, wherever a writer in another process has moved it.
+    pub(crate) fn get_large(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let row = on_db!(self, db => {
+            let cf = db.cf_handle(Family::Blob.name()).expect("every family is opened");
+            db.get_pinned_cf_opt(cf, key, &self.read)
+        });
+        match (row, &self.again) {
+            (Err(gone), Some(again)) if is_gone(&gone) => match again.get(&self.path, key)? {
+                // A collection has removed it since; here it is still named.
+                None => Err(failed("cannot read a large value", gone)),
+                found => Ok(found),
+            },
+            (row, _) => row
+                .map(|found| found.map(|value| value.to_vec()))
+                .map_err(|e| failed("cannot read a large value", e)),
+        }
     }
 
     /// Reads rows whose keys are sorted.

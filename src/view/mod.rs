@@ -86,12 +86,11 @@ fn blob(engine: &Engine, hash: &ValueHash, len: u64) -> Result<Vec<u8>> {
         Error::new(ErrorKind::Corrupt, format!("large value {} {what}", hash.short()))
             .with_hint("the store is damaged; keep a copy of it and restore a backup")
     };
-    let row =
-        engine.get(Family::Blob, &keys::blob_content(hash))?.ok_or_else(|| fault("is missing"))?;
+    let row = engine.get_large(&keys::blob_content(hash))?.ok_or_else(|| fault("is missing"))?;
     if row.len() as u64 != len {
         return Err(fault("has another length than its rows say"));
     }
-    Ok(row.to_vec())
+    Ok(row)
 }
 
 /// The version of a key that these layers show, a deletion included.

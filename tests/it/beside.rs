@@ -1,6 +1,7 @@
 //! OPS-4, OPS-8: reading beside a live writer: every verb that reads, and followers.
 
 mod busy;
+mod large;
 mod refresh;
 
 use std::process::Command;
@@ -161,25 +162,4 @@ fn ops_4_following_what_is_no_store_is_refused() {
     std::fs::write(dir.path().join("file"), "text").expect("a file");
     let other = Store::follow(dir.path(), Default::default());
     must_fail(other.map(|_| ()), ErrorKind::Incompatible);
-}
-
-#[test]
-fn ops_4_a_reader_whose_files_the_writer_has_removed_is_told_what_to_do() {
-    let (_dir, path) = scratch();
-    let store = Store::open(&path).expect("it opens");
-    let main = store.main().expect("main");
-    main.put("large", "a large value ".repeat(10_000)).expect("it is put");
-    store.compact().expect("all is in files");
-    let reader = Store::options().read_only(true).open(&path).expect("it opens");
-    // As the writer's compactions do.
-    for (file, ..) in listing(&path) {
-        if file.extension().is_some_and(|end| end == "blob") {
-            std::fs::remove_file(file).expect("it is removed");
-        }
-    }
-    let refused = reader.main().expect("main").get(b"large").expect_err("the file is gone");
-    assert_eq!(refused.kind(), ErrorKind::Io);
-    assert!(refused.to_string().contains("a file is not there any more"), "{refused}");
-    let hint = refused.hint().expect("what to do");
-    assert!(hint.contains("a reader beside a writer opens the store again"), "{hint}");
 }

@@ -31,21 +31,25 @@ fn branch(writer: u64) -> String {
     format!("b{writer}")
 }
 
+/// What a commit writes to its row. Some are large values, which are in files of their own.
+fn row(writer: u64, number: u64) -> Vec<u8> {
+    let size = if number.is_multiple_of(8) { 40_000 } else { 500 };
+    format!("{writer}/{number} ").into_bytes().into_iter().cycle().take(size).collect()
+}
+
 /// One commit: its number is its message, in all the keys, and in how many rows there are.
 fn commit(store: &Store, writer: u64, number: u64) {
     let mut batch = Batch::new();
     for key in 0..KEYS {
         batch.put(format!("key/{key}"), number.to_string());
     }
-    // None so large that it would be in a file of its own, which may go away before it is read.
-    let size = if number.is_multiple_of(16) { 10_000 } else { 500 };
-    batch.put(format!("row/{}", number % ROWS), vec![b'x'; size]);
+    batch.put(format!("row/{}", number % ROWS), row(writer, number));
     let branch = store.branch(&branch(writer)).expect("the branch is there");
     let options = CommitOptions::default().message(number.to_string());
     branch.write(batch, options).expect("a commit");
 }
 
-/// What a rev shows is what its commit wrote; its number.
+/// What a rev shows is what its commits wrote; its number.
 fn check(store: &Store, rev: &str) -> u64 {
     let view = store.view(rev).unwrap_or_else(|e| panic!("INV-69: {rev}: {e:?}"));
     let number = store.commit(rev).expect("its commit").message;
@@ -54,14 +58,23 @@ fn check(store: &Store, rev: &str) -> u64 {
     let expected = BTreeSet::from([number.clone().into_bytes()]);
     assert_eq!(numbers, expected, "INV-69: {rev}: all keys are of one commit");
     assert_eq!(must_get(&view, "key/7"), Some(number.clone()), "INV-69: {rev}: by a get too");
-    let number = number.parse().expect("a number");
-    let mut rows = 0;
-    for row in view.scan(&KeyRange::prefix("row/"), withy::Direction::Forward).expect("a scan") {
-        let (_, value) = row.expect("a row");
-        assert!(value.iter().all(|b| *b == b'x'), "INV-69: {rev}: a row is as it was written");
-        rows += 1;
+    let number: u64 = number.parse().expect("a number");
+    let branch = store.commit(rev).expect("its commit").branch;
+    let writer = branch.strip_prefix('b').expect("of a writer").parse().expect("a number");
+    let wrote = |last: u64| (format!("row/{}", last % ROWS).into_bytes(), row(writer, last));
+    let expected = (1..=number).rev().take(usize::try_from(ROWS).expect("few")).map(wrote);
+    let expected: BTreeMap<_, _> = expected.collect();
+    let rows = view.scan(&KeyRange::prefix("row/"), withy::Direction::Forward).expect("a scan");
+    let rows: BTreeMap<_, _> = rows.map(|row| row.expect("a row")).collect();
+    for (key, value) in &expected {
+        let same = rows.get(key) == Some(value);
+        assert!(
+            same,
+            "INV-69: {rev}: {} as its last commit wrote it",
+            String::from_utf8_lossy(key)
+        );
     }
-    assert_eq!(rows, ROWS.min(number), "INV-69: {rev}: each commit before it wrote a row");
+    assert_eq!(rows.len(), expected.len(), "INV-69: {rev}: and no other row");
     number
 }
 
@@ -138,6 +151,7 @@ fn read(path: &Path, follows: bool) {
             let view = store.view(&branch(*writer)).expect("a view");
             let now = must_get(&view, "key/0");
             assert_eq!(now, Some(number.to_string()), "INV-69: a state stays as it is");
+            assert_eq!(check(store, &branch(*writer)), *number, "INV-69: with its large values");
         }
     }
     say(&format!("read {states}"));
