@@ -28,8 +28,9 @@ pub(crate) struct EngineOptions {
 
 /// There is no other way to set this one.
 const FILE_CHECKSUMS: &str = "file_checksum_gen_factory=FileChecksumGenCrc32cFactory";
-/// Nor this one: eight bytes for each row in memory.
-const MEMORY_CHECKSUMS: &str = "memtable_protection_bytes_per_key=8";
+/// Nor these. Each row in memory has eight bytes of checksum, and the blocks that a compaction has written are
+/// read before those are dropped that it has read: 1 is that check, 1024 that it is done at all.
+const CHECKS: &str = "memtable_protection_bytes_per_key=8;verify_output_flags=1025";
 /// Memtable of the families that every commit writes to.
 const LARGE_BUFFER: usize = 32 << 20;
 /// Memtable of the others.
@@ -125,8 +126,8 @@ impl EngineOptions {
             }
         }
         options.set_block_based_table_factory(&table);
-        // A bit that flips in memory between a write and the file it goes to is found.
-        options.get_options_from_string(MEMORY_CHECKSUMS).unwrap_or(options)
+        // A bit that flips between a write and the file it goes to, or in a compaction, is found.
+        options.get_options_from_string(CHECKS).unwrap_or(options)
     }
 
     /// All families with their settings.
@@ -164,6 +165,7 @@ mod tests {
         assert_eq!(count("file_checksum_gen_factory=FileChecksumGenCrc32cFactory"), 1);
         assert_eq!(count("paranoid_checks=true"), 1);
         assert_eq!(count("memtable_protection_bytes_per_key=8"), families - 1);
+        assert_eq!(count("verify_output_flags=1025"), families - 1);
         assert_eq!(count("checksum=kXXH3"), families);
         assert_eq!(count("format_version=6"), families - 1);
     }

@@ -16,7 +16,7 @@ pub(crate) const ROWS: &[&str] = &[PUT, GET, COMPACT];
 /// The most that they may cost.
 const MOST: f64 = 1.03;
 /// The settings that they are switched off with.
-const OFF: &str = "memtable_protection_bytes_per_key=0;paranoid_file_checks=false";
+const OFF: &str = "memtable_protection_bytes_per_key=0;verify_output_flags=0";
 
 /// A database with the settings of one family, and with the checks off.
 struct Sides {
