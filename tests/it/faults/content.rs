@@ -88,6 +88,15 @@ impl Content {
         }
     }
 
+    pub(super) fn latest(&self) -> Seq {
+        self.latest
+    }
+
+    /// Whether both have the same commits, as far as one of them goes.
+    pub(super) fn is_of_one_past(&self, other: &Self) -> bool {
+        self.feed.iter().zip(&other.feed).all(|(one, other)| one == other)
+    }
+
     /// Whether all is the same but for what collection may take: old commits and operations.
     pub(super) fn has_same_heads(&self, other: &Self) -> bool {
         let without = |content: &Self| Self { feed: vec![], ops: vec![], ..content.clone() };
@@ -212,6 +221,12 @@ fn raw_meta(store: &Path) -> Vec<Vec<u8>> {
     db.iterator_cf(cf, rocksdb::IteratorMode::Start)
         .map(|row| row.expect("the row can be read").0.into_vec())
         .collect()
+}
+
+/// A directory that is not on a disk, where there is one: nothing here depends on real syncs.
+pub(super) fn scratch() -> tempfile::TempDir {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    dir.expect("a scratch directory can be made")
 }
 
 /// A copy of a closed store, in place of what was there.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use withy::{
@@ -31,17 +32,28 @@ pub(super) fn open(path: &Path, durability: &str) -> Store {
     options.open(path).unwrap_or_else(|e| panic!("the store opens by itself: {e:?}"))
 }
 
+/// Says what one write has changed. Branches are made and set from main.
+pub(super) fn say_written(lines: &str) {
+    say(&format!("{lines}written\n"));
+}
+
 /// One writer of the process that is killed.
 pub(super) struct Writer<'s> {
     store: &'s Store,
     me: u32,
     round: u32,
     random: fastrand::Rng,
+    turns: Option<&'s Mutex<()>>,
 }
 
 impl<'s> Writer<'s> {
     pub(super) fn new(store: &'s Store, me: u32, round: u32, seed: u64) -> Self {
-        Self { store, me, round, random: fastrand::Rng::with_seed(seed) }
+        Self { store, me, round, random: fastrand::Rng::with_seed(seed), turns: None }
+    }
+
+    /// Writes when no other does, so that what all of them say is in the order of what they wrote.
+    pub(super) fn in_turns(self, turns: &'s Mutex<()>) -> Self {
+        Self { turns: Some(turns), ..self }
     }
 
     fn value(&mut self) -> String {
@@ -78,7 +90,7 @@ impl<'s> Writer<'s> {
             for part in ["a", "b", "c"] {
                 let _ = writeln!(lines, "ack {seq} {branch} {key}/{part} {mark}");
             }
-            say(&lines);
+            say_written(&lines);
         }
         Ok(())
     }
@@ -87,7 +99,7 @@ impl<'s> Writer<'s> {
         let branch = self.branch();
         let key = format!("w{}/{}/a", self.me, self.random.u32(0..200));
         if let Some(seq) = self.store.branch(&branch)?.delete(key.clone())?.seq() {
-            say(&format!("ack {seq} {branch} {key} -\n"));
+            say_written(&format!("ack {seq} {branch} {key} -\n"));
         }
         Ok(())
     }
@@ -107,7 +119,7 @@ impl<'s> Writer<'s> {
                 let _ = writeln!(lines, "ack {seq} {branch} {key} {}", Self::mark(&value));
             }
         }
-        say(&lines);
+        say_written(&lines);
         Ok(())
     }
 
@@ -115,9 +127,11 @@ impl<'s> Writer<'s> {
         let own = format!("b{}", self.me);
         let options = MergeOptions::default().strategy(withy::Strategy::Theirs);
         let report = self.store.merge("main", &own, options)?;
+        let mut lines = format!("head main {}\n", report.head);
         for seq in report.commits {
-            say(&format!("merge {seq}\n"));
+            let _ = writeln!(lines, "merge {seq}");
         }
+        say_written(&lines);
         Ok(())
     }
 
@@ -125,15 +139,16 @@ impl<'s> Writer<'s> {
     fn refs(&mut self, number: u32) -> Result<()> {
         let name = format!("r{}/{}/{number}", self.round, self.me);
         self.store.create_branch(&name, "main", BranchOptions::default())?;
-        say(&format!("made {name}\n"));
+        say_written(&format!("made {name}\n"));
         if self.random.bool() {
             say(&format!("try {name}\n"));
             self.store.delete_branch(&name, DeleteOptions::default().force(true))?;
-            say(&format!("gone {name}\n"));
+            say_written(&format!("gone {name}\n"));
         }
         if self.random.u32(0..4) == 0 {
             let own = format!("b{}", self.me);
             self.store.reset(&own, "main")?;
+            say_written(&format!("reset {own}\n"));
         }
         Ok(())
     }
@@ -141,6 +156,8 @@ impl<'s> Writer<'s> {
     /// Works so many times, or until the process is killed.
     pub(super) fn run(&mut self, times: Option<u32>) {
         for number in 0..times.unwrap_or(u32::MAX) {
+            let turns = self.turns;
+            let _turn = turns.map(|turns| turns.lock().expect("no writer has failed"));
             let done = match self.random.u32(0..20) {
                 0..=10 => self.batch(),
                 11..=13 => self.delete(),
@@ -216,7 +233,7 @@ impl Said {
 }
 
 impl Said {
-    /// Leaves out what may be lost if only commits up to this one are there.
+    /// Leaves out what may be lost if only commits up to this one are there, and all branches.
     pub(super) fn forget_after(&mut self, latest: Seq) {
         self.changes.retain(|(seq, ..)| *seq <= latest);
         self.merges.retain(|seq| *seq <= latest);

@@ -1,6 +1,8 @@
 //! What is stopped. Each job does one thing, which is all there afterwards or not at all.
 
-use withy::exchange::{GitImportOptions, LoadOptions, import_git, import_jsonl, load};
+use withy::exchange::{
+    CsvOptions, GitImportOptions, LoadOptions, import_csv, import_git, import_jsonl, load,
+};
 use withy::{
     Batch, CommitOptions, DeleteOptions, FastForward, MergeOptions, Resolution, Result, Store,
     TagOptions,
@@ -9,7 +11,7 @@ use withy::{
 use crate::support::{must_branch, must_put};
 
 /// Which steps are visited unless all of them are asked for.
-pub(super) enum Visits {
+pub(in super::super) enum Visits {
     /// Every one.
     Each,
     /// About so many of them, for jobs that take long.
@@ -19,7 +21,7 @@ pub(super) enum Visits {
 }
 
 /// What there may be where a job was stopped.
-pub(super) enum Ending {
+pub(in super::super) enum Ending {
     /// The old state or the new one.
     AtOnce,
     /// Part of what is to be removed; the next run removes the rest, and leaves what one run would.
@@ -30,14 +32,14 @@ pub(super) enum Ending {
 }
 
 /// One operation, and the store that it is done to.
-pub(super) struct Job {
-    pub(super) name: &'static str,
+pub(in super::super) struct Job {
+    pub(in super::super) name: &'static str,
     /// Which test visits it.
-    pub(super) group: &'static str,
-    pub(super) visits: Visits,
-    pub(super) ending: Ending,
-    pub(super) set_up: fn(&Store),
-    pub(super) run: fn(&Store) -> Result<()>,
+    pub(in super::super) group: &'static str,
+    pub(in super::super) visits: Visits,
+    pub(in super::super) ending: Ending,
+    pub(in super::super) set_up: fn(&Store),
+    pub(in super::super) run: fn(&Store) -> Result<()>,
 }
 
 /// Not much, so that there is something to lose.
@@ -142,7 +144,7 @@ pub(super) const fn job(
     Job { name, group, visits: Visits::Each, ending: Ending::AtOnce, set_up, run }
 }
 
-pub(super) const JOBS: [Job; 24] = [
+pub(super) const JOBS: [Job; 25] = [
     job("commit", "small commit", some, |store| store.main()?.put("key-0", "changed").map(|_| ())),
     job("commit", "large commit", some, |store| {
         let mut batch = Batch::new();
@@ -249,6 +251,11 @@ pub(super) const JOBS: [Job; 24] = [
             .map(|n| format!("{{\"key\":\"k{n:05}\",\"value\":\"v\"}}\n"))
             .collect();
         import_jsonl(store, "main", rows.as_bytes(), LoadOptions::default()).map(|_| ())
+    }),
+    job("import", "CSV", some, |store| {
+        let rows: String = (0..5_000).map(|n| format!("k{n:05},v{n}\n")).collect();
+        let (input, shape) = (format!("key,value\n{rows}"), CsvOptions::default());
+        import_csv(store, "main", input.as_bytes(), &shape, LoadOptions::default()).map(|_| ())
     }),
     job("import", "git stream", some, |store| {
         import_git(store, GIT, GitImportOptions::default()).map(|_| ())

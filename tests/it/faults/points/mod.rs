@@ -20,10 +20,12 @@ use tempfile::TempDir;
 use withy::testing::fault::{Action, Moment, PLAN_VARIABLE, Plan, Point, inject};
 use withy::{Durability, ErrorKind, Result, Store, Timestamp};
 
-use self::jobs::{Ending, JOBS, Job, Visits};
+pub(super) use self::jobs::Job;
+use self::jobs::{Ending, JOBS, Visits};
+pub(super) use self::state::{Copy, copy_at};
 use self::state::{State, files_with_secrets, has_left, leavings, must_be_tidy_around};
 use self::upkeep::UPKEEP;
-use super::content::{copy, must_be_tidy};
+use super::content::{copy, must_be_tidy, scratch};
 use crate::support::{TickingClock, is_long};
 
 /// Name the store, the job and the plan of the process that is to be stopped.
@@ -38,7 +40,7 @@ const ABORTED: i32 = 6;
 /// From one open to the next, in milliseconds: what was done before is old then.
 const DAY: i64 = 24 * 3_600_000;
 
-fn jobs() -> impl Iterator<Item = &'static Job> {
+pub(super) fn jobs() -> impl Iterator<Item = &'static Job> {
     JOBS.iter().chain(&UPKEEP)
 }
 
@@ -57,7 +59,7 @@ fn around(store: &Path) -> &Path {
     store.parent().expect("a store is in a directory")
 }
 
-fn must_open(path: &Path) -> Store {
+pub(super) fn must_open(path: &Path) -> Store {
     open(path).unwrap_or_else(|e| panic!("the store opens by itself: {e:?}"))
 }
 
@@ -105,7 +107,7 @@ fn comes_through(test: &str, variables: &[(&str, &str)]) -> bool {
 }
 
 /// A store that a job is done to, again and again.
-struct Template {
+pub(super) struct Template {
     dir: TempDir,
     job: &'static Job,
     before: State,
@@ -115,8 +117,8 @@ struct Template {
 }
 
 impl Template {
-    fn make(job: &'static Job) -> Self {
-        let dir = tempfile::tempdir().expect("a scratch directory can be made");
+    pub(super) fn make(job: &'static Job) -> Self {
+        let dir = scratch();
         fs::create_dir(dir.path().join("template")).expect("the directory is made");
         let store = must_open(&dir.path().join("template").join("store"));
         (job.set_up)(&store);
@@ -140,7 +142,7 @@ impl Template {
     }
 
     /// A fresh copy of the store, and of what is beside it.
-    fn copy(&self) -> PathBuf {
+    pub(super) fn copy(&self) -> PathBuf {
         let to = self.dir.path().join("copy");
         copy(&self.dir.path().join("template"), &to);
         to.join("store")
@@ -160,7 +162,7 @@ impl Template {
     }
 
     /// Looks at what is left of a job; does it if it was not done.
-    fn check(&self, path: &Path, acknowledged: bool, when: &str) {
+    pub(super) fn check(&self, path: &Path, acknowledged: bool, when: &str) {
         let store = must_open(path);
         let state = State::of(&store, self.job);
         let done = state == self.after;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use withy::testing::fault::{Action, Moment, Plan, inject};
 use withy::{Durability, ErrorKind, SalvageReport, Seq, Store};
 
-use super::super::content::{Content, copy, must_be_tidy};
+use super::super::content::{Content, copy, must_be_tidy, scratch};
 use super::{DONE, comes_through};
 use crate::support::is_long;
 use crate::support::must_put;
@@ -171,8 +171,7 @@ fn outcome(path: &Path, report: &SalvageReport) -> (Content, Seq, Vec<Seq>) {
 
 /// Visits every step, or some of them.
 fn visit(make: fn(&Path) -> PathBuf) -> (Seq, Vec<Seq>) {
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    let dir = dir.expect("a scratch directory can be made");
+    let dir = scratch();
     let damaged = Damaged::new(make(dir.path()));
     let (moments, step) = match is_long() {
         true => (&[Moment::Before, Moment::After][..], 1),

@@ -26,7 +26,7 @@ pub(super) struct State {
 type Purge = (Vec<Seq>, u64, u64, bool);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Copy {
+pub(in super::super) enum Copy {
     Store(Content),
     /// Number, message and newest commit of each snapshot, and what the newest one restores to.
     Backup(Vec<(u64, String, Seq)>, Content),
@@ -86,7 +86,7 @@ fn beside(store: &Path) -> BTreeSet<String> {
 }
 
 /// What a directory beside the store holds, which must be whole if it says that it is anything.
-fn copy_at(path: &Path) -> Option<Copy> {
+pub(in super::super) fn copy_at(path: &Path) -> Option<Copy> {
     if let Ok(backups) = Backups::open(path) {
         return backup(&backups);
     }

@@ -10,15 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::file::{Content, Edit, Found};
 use super::trace::Op;
-
-/// A change of what a file holds.
-#[derive(Clone, Debug)]
-enum Edit {
-    Write(u64, Vec<u8>),
-    SetLen(u64),
-    Extend(u64),
-}
 
 /// What a name stands for: a file by number, or a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,15 +54,6 @@ impl NameEdit {
             }
         }
     }
-}
-
-/// What a file holds for sure, and what was done to it since.
-#[derive(Debug, Default)]
-struct Content {
-    sure: Vec<u8>,
-    edits: Vec<Edit>,
-    /// How many edits were dropped from the front, because they are sure.
-    gone: usize,
 }
 
 /// A sync that goes on: of which file or directory, and up to where it reaches.
@@ -146,17 +130,14 @@ impl Disk {
 
     fn edit(&mut self, fd: u64, edit: Edit) {
         if let Some((_, Entry::File(file))) = self.open.get(&fd) {
-            self.files[*file].edits.push(edit);
+            self.files[*file].edit(edit);
         }
     }
 
     fn sync_begins(&mut self, fd: u64) {
         let Some((path, entry)) = self.open.get(&fd) else { return };
         let syncing = match entry {
-            Entry::File(file) => {
-                let content = &self.files[*file];
-                Syncing::File(*file, content.gone + content.edits.len())
-            }
+            Entry::File(file) => Syncing::File(*file, self.files[*file].edited()),
             Entry::Dir => Syncing::Dir(path.clone(), self.names_gone + self.name_edits.len()),
         };
         self.syncing.push((fd, syncing));
@@ -170,14 +151,7 @@ impl Disk {
             return;
         }
         match self.syncing.remove(at).1 {
-            Syncing::File(file, upto) => {
-                let content = &mut self.files[file];
-                let count = upto.saturating_sub(content.gone);
-                for edit in content.edits.drain(..count) {
-                    apply(&mut content.sure, &edit);
-                }
-                content.gone += count;
-            }
+            Syncing::File(file, upto) => self.files[file].synced(upto),
             Syncing::Dir(dir, upto) => {
                 let count = upto.saturating_sub(self.names_gone);
                 let last = self.name_edits[..count].iter().rposition(|edit| edit.is_in(&dir));
@@ -191,12 +165,14 @@ impl Disk {
     }
 
     /// Makes files as they may be found if the power goes off now: what was below `from`, below `to`.
-    pub(super) fn cut(&self, random: &mut fastrand::Rng, from: &Path, to: &Path) {
+    pub(super) fn cut(&self, random: &mut fastrand::Rng, from: &Path, to: &Path) -> Holes {
         let mut names = self.sure_names.clone();
         let kept = random.usize(0..=self.name_edits.len());
         for edit in &self.name_edits[..kept] {
             edit.apply(&mut names);
         }
+        let mut found = BTreeMap::new();
+        let mut holes = Holes::default();
         fs::create_dir_all(to).expect("a directory is made");
         // In order, so that a directory comes before what is in it.
         for (path, entry) in &names {
@@ -208,91 +184,82 @@ impl Disk {
             match entry {
                 Entry::Dir => fs::create_dir_all(&target).expect("a directory is made"),
                 Entry::File(file) => {
-                    let bytes = self.files[*file].found(random);
-                    fs::write(&target, bytes).expect("a file is written");
+                    // A file of two names holds the same under both.
+                    let found: &Found =
+                        found.entry(*file).or_insert_with(|| self.files[*file].found(random));
+                    fs::write(&target, &found.bytes).expect("a file is written");
+                    holes.note(inside, found);
                 }
             }
+        }
+        holes
+    }
+
+    /// What the process has said so far, as text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.said).into_owned()
+    }
+
+    /// Names and bytes below a directory are those of another disk: where that was read after the end
+    /// of the process, the trace has missed nothing.
+    pub(super) fn must_be(&self, other: &Self, dir: &Path) {
+        let below = |disk: &Self| -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+            let names = disk.names.iter().filter(|(path, _)| path.starts_with(dir));
+            let bytes = |entry: &Entry| match entry {
+                Entry::File(file) => Some(disk.files[*file].seen()),
+                Entry::Dir => None,
+            };
+            names.map(|(path, entry)| (path.clone(), bytes(entry))).collect()
+        };
+        let (traced, there) = (below(self), below(other));
+        let (names, found) = (traced.keys(), there.keys());
+        assert!(names.clone().eq(found.clone()), "all names: {names:?}, {found:?}");
+        for (path, bytes) in &there {
+            assert!(traced[path] == *bytes, "{} is as it was traced", path.display());
+        }
+    }
+
+    /// Takes in what is below a directory, all of it on disk.
+    pub(super) fn take(&mut self, dir: &Path) {
+        for entry in fs::read_dir(dir).expect("the directory is read") {
+            let path = entry.expect("an entry").path();
+            let entry = match path.is_dir() {
+                true => {
+                    self.take(&path);
+                    Entry::Dir
+                }
+                false => {
+                    self.files.push(Content::sure(fs::read(&path).expect("a file is read")));
+                    Entry::File(self.files.len() - 1)
+                }
+            };
+            self.names.insert(path.clone(), entry);
+            self.sure_names.insert(path, entry);
         }
     }
 }
 
-impl Content {
-    /// What may be found in the file.
-    fn found(&self, random: &mut fastrand::Rng) -> Vec<u8> {
-        let mut out = self.sure.clone();
-        match random.u32(0..4) {
-            // All of it had been written, as by chance, or none.
-            0 => self.edits.iter().for_each(|edit| apply(&mut out, edit)),
-            1 => {}
-            // The beginning, and a part of the next write.
-            2 => {
-                let kept = random.usize(0..=self.edits.len());
-                self.edits[..kept].iter().for_each(|edit| apply(&mut out, edit));
-                if let Some(Edit::Write(at, bytes)) = self.edits.get(kept) {
-                    tear(random, &mut out, *at, bytes);
-                }
-            }
-            // Any of it.
-            _ => {
-                for edit in &self.edits {
-                    match edit {
-                        Edit::Write(at, bytes) => match random.u32(0..4) {
-                            0 => apply(&mut out, edit),
-                            1 => tear(random, &mut out, *at, bytes),
-                            2 => zero(&mut out, self.sure.len() as u64, *at, bytes.len() as u64),
-                            _ => {}
-                        },
-                        Edit::SetLen(_) | Edit::Extend(_) => {
-                            if random.bool() {
-                                apply(&mut out, edit);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        out
-    }
+/// Where the store of a cut has lost something, and has something that was written later.
+#[derive(Debug, Default)]
+pub(super) struct Holes {
+    /// In a manifest.
+    pub(super) manifest: bool,
+    /// Between two logs, of which the older one is short.
+    pub(super) logs: bool,
+    short_log: bool,
 }
 
-/// Space that the file was given for a write, and nothing in it. What was there before is not lost by that.
-fn zero(out: &mut Vec<u8>, sure: u64, at: u64, len: u64) {
-    let from = at.max(sure);
-    if let Some(len) = (at + len).checked_sub(from) {
-        let len = usize::try_from(len).expect("a write is small");
-        apply(out, &Edit::Write(from, vec![0; len]));
-    }
-}
-
-/// Writes some of the sectors that a write touches.
-fn tear(random: &mut fastrand::Rng, out: &mut Vec<u8>, at: u64, bytes: &[u8]) {
-    let sector = if random.bool() { 512 } else { 4096 };
-    let beginning = random.bool();
-    let mut done = 0;
-    while done < bytes.len() {
-        let place = at + done as u64;
-        let room = usize::try_from(sector - place % sector).expect("a sector is small");
-        let end = bytes.len().min(done + room);
-        if random.bool() {
-            apply(out, &Edit::Write(place, bytes[done..end].to_vec()));
-        } else if beginning {
+impl Holes {
+    /// Files come in the order of their names.
+    fn note(&mut self, path: &Path, found: &Found) {
+        if path.parent() != Some(Path::new("store")) {
             return;
         }
-        done = end;
-    }
-}
-
-fn apply(out: &mut Vec<u8>, edit: &Edit) {
-    let len = |len: u64| usize::try_from(len).expect("files are small");
-    match edit {
-        Edit::Write(at, bytes) => {
-            let (from, to) = (len(*at), len(*at) + bytes.len());
-            if out.len() < to {
-                out.resize(to, 0);
-            }
-            out[from..to].copy_from_slice(bytes);
+        let name = path.file_name().expect("a name").to_string_lossy();
+        self.manifest |= name.starts_with("MANIFEST-") && found.has_hole;
+        if name.ends_with(".log") {
+            self.logs |= self.short_log && found.holds_any;
+            self.short_log |= found.is_short;
         }
-        Edit::SetLen(to) => out.resize(len(*to), 0),
-        Edit::Extend(to) => out.resize(out.len().max(len(*to)), 0),
     }
 }

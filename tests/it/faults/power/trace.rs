@@ -31,6 +31,24 @@ pub(super) enum Op {
     Said(Vec<u8>),
 }
 
+impl Op {
+    /// Whether it is more than some bytes: a sync, another name, the file another length.
+    pub(super) fn is_turn(&self) -> bool {
+        match self {
+            Self::Open { created, emptied, .. } => *created || *emptied,
+            Self::SetLen(..)
+            | Self::SyncBegins(_)
+            | Self::SyncEnds(_)
+            | Self::Rename(..)
+            | Self::Link(..)
+            | Self::Remove(_)
+            | Self::MakeDir(_)
+            | Self::Said(_) => true,
+            Self::Close(_) | Self::Write { .. } | Self::Extend(..) => false,
+        }
+    }
+}
+
 /// Reads what `shim.c` has written.
 pub(super) fn read(bytes: &[u8]) -> Vec<Op> {
     let (mut rest, mut out) = (bytes, Vec::new());
