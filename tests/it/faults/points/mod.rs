@@ -161,6 +161,14 @@ impl Template {
         (all.steps(), each.collect())
     }
 
+    /// What was acknowledged is there for those who only read, whom no recovery has helped.
+    pub(super) fn must_be_done(&self, path: &Path, when: &str) {
+        let store = Store::options().read_only(true).open(path);
+        let store = store.unwrap_or_else(|e| panic!("{when}: it can be read: {e:?}"));
+        let state = State::of(&store, self.job);
+        assert!(state == self.after, "{when}: what was acknowledged is there: {state:#?}");
+    }
+
     /// Looks at what is left of a job; does it if it was not done.
     pub(super) fn check(&self, path: &Path, acknowledged: bool, when: &str) {
         let store = must_open(path);

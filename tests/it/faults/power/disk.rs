@@ -146,11 +146,12 @@ impl Disk {
     fn sync_ends(&mut self, fd: u64) {
         // Of two at a time on one file the older is taken: it promises less.
         let Some(at) = self.syncing.iter().position(|(of, _)| *of == fd) else { return };
+        let (_, syncing) = self.syncing.remove(at);
         let is_log = |(path, _): &(PathBuf, Entry)| path.extension().is_some_and(|e| e == "log");
         if self.lies && self.open.get(&fd).is_some_and(is_log) {
             return;
         }
-        match self.syncing.remove(at).1 {
+        match syncing {
             Syncing::File(file, upto) => self.files[file].synced(upto),
             Syncing::Dir(dir, upto) => {
                 let count = upto.saturating_sub(self.names_gone);

@@ -75,6 +75,9 @@ fn cut_job(library: &Path, job: &'static Job, cuts: usize, traces: usize) {
                 let is_done = disk.text().contains("\ndone\n");
                 acknowledged += u32::from(is_done);
                 salvaged += u32::from(salvage_if_refused(path, holes.manifest).is_some());
+                if is_done {
+                    template.must_be_done(path, &when);
+                }
                 template.check(path, is_done, &when);
             });
         }
