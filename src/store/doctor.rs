@@ -167,10 +167,16 @@ impl Store {
         Ok(branches.len() as u64)
     }
 
-    /// Reads every commit: the feed refuses to go over a gap.
+    /// Reads every commit that is kept: the feed refuses to go over a gap. What retention has let go is none.
     fn read_feed(&self) -> Result<()> {
-        let mut feed = self.feed(Seq::ROOT, FeedOptions::default().names_only(true))?;
-        feed.try_for_each(|event| event.map(|_| ()))
+        let read = |after| {
+            let mut feed = self.feed(after, FeedOptions::default().names_only(true))?;
+            feed.try_for_each(|event| event.map(|_| ()))
+        };
+        match read(Seq::ROOT) {
+            Err(e) if e.kind() == ErrorKind::HistoryGone => read(self.graph().feed_start(None)?),
+            done => done,
+        }
     }
 
     /// The branches that read lines with rows in a damaged file.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use withy::{CheckupOptions, ErrorKind, Store};
+use withy::{CheckupOptions, ErrorKind, GcOptions, Setting, Store};
 
 use super::{copy, cut, flip, name, newest, open_buffered, scratch, size};
 use crate::support::{must_fail, must_put, rows};
@@ -47,6 +47,31 @@ fn ops_2_salvage_keeps_the_damaged_log_aside_and_says_what_was_lost() {
     must_put(&store.main().expect("main"), "key", "value");
     assert!(check(&path).owner.is_some(), "who writes is named");
     must_fail(Store::salvage(&path), ErrorKind::Busy);
+}
+
+#[test]
+fn ops_2_what_retention_has_let_go_is_no_damage_to_a_salvage() {
+    let dir = scratch();
+    let path = dir.path().join("store");
+    let store = open_buffered(&path);
+    store.set_config(Setting::UndoAge, Some("0s")).expect("a setting");
+    store.set_config(Setting::Retention, Some("count=2")).expect("a setting");
+    let main = store.main().expect("main");
+    for n in 0..10 {
+        must_put(&main, "key", &format!("{n}"));
+    }
+    store.gc(GcOptions::default()).expect("it is collected");
+    must_fail(store.view("seq:3"), ErrorKind::HistoryGone);
+    let log = newest(&path, ".log");
+    let end = size(&log);
+    must_put(&main, "key", "last");
+    drop((main, store));
+    let report = Store::salvage(&path).expect("there is nothing to do");
+    assert_eq!((report.done, report.damage), (vec![], vec![]), "of a whole store");
+    flip(&log, end * 8 + 70);
+    let report = Store::salvage(&path).expect("it can be salvaged");
+    assert_eq!(report.latest.get(), 10, "what is before the damage is left");
+    assert_eq!(report.damage, [], "and nothing is wrong with it");
 }
 
 #[test]

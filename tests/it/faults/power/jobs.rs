@@ -34,12 +34,12 @@ fn place_of(ops: &[Op], line: &str) -> usize {
     ops.iter().position(says).expect("it was said")
 }
 
-/// Places to cut at: right after the last thing that was acknowledged, anywhere, and as often where something
+/// Places to cut at: some right after the job has come back; the others anywhere, and as often where something
 /// has just reached the disk or got another name.
 fn places(random: &mut fastrand::Rng, ops: &[Op], count: usize) -> Vec<usize> {
     let (begin, done) = (place_of(ops, "\nbegin\n"), place_of(ops, "done\n"));
     let turns: Vec<usize> = (begin..ops.len()).filter(|&at| ops[at].is_turn()).collect();
-    let mut out = vec![done + 1];
+    let mut out = vec![done + 1; 1 + count / 4];
     while out.len() < count {
         out.push(match random.bool() {
             true => turns[random.usize(..turns.len())] + random.usize(0..=1),
