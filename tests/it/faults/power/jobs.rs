@@ -7,7 +7,7 @@ use super::super::content::scratch;
 use super::super::points::{self, Job, Template};
 use super::super::shim;
 use super::disk::Disk;
-use super::trace::Op;
+use super::trace::{Op, kinds};
 use super::{Traced, cut_at, salvage_if_refused, tell};
 use crate::support::is_long;
 use crate::support::process::say;
@@ -34,17 +34,16 @@ fn place_of(ops: &[Op], line: &str) -> usize {
     ops.iter().position(says).expect("it was said")
 }
 
-/// Places to cut at: some right after the job has come back; the others anywhere, and as often where something
-/// has just reached the disk or got another name.
+/// Places to cut at: some right after the job has come back, and others behind something of each kind.
 fn places(random: &mut fastrand::Rng, ops: &[Op], count: usize) -> Vec<usize> {
     let (begin, done) = (place_of(ops, "\nbegin\n"), place_of(ops, "done\n"));
-    let turns: Vec<usize> = (begin..ops.len()).filter(|&at| ops[at].is_turn()).collect();
+    let mut kinds: Vec<Vec<usize>> = kinds(ops).into_values().collect();
+    kinds.iter_mut().for_each(|places| places.retain(|&place| place > begin));
+    kinds.retain(|places| !places.is_empty());
     let mut out = vec![done + 1; 1 + count / 4];
     while out.len() < count {
-        out.push(match random.bool() {
-            true => turns[random.usize(..turns.len())] + random.usize(0..=1),
-            false => random.usize(begin + 1..=ops.len()),
-        });
+        let places = &kinds[random.usize(..kinds.len())];
+        out.push(places[random.usize(..places.len())]);
     }
     out.sort_unstable();
     out

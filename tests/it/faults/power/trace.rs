@@ -1,6 +1,7 @@
 //! The trace of a process: what it did to its files, in order.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// One call that changed files, or something that the process said in between.
 #[derive(Debug)]
@@ -31,22 +32,40 @@ pub(super) enum Op {
     Said(Vec<u8>),
 }
 
-impl Op {
-    /// Whether it is more than some bytes: a sync, another name, the file another length.
-    pub(super) fn is_turn(&self) -> bool {
-        match self {
-            Self::Open { created, emptied, .. } => *created || *emptied,
-            Self::SetLen(..)
-            | Self::SyncBegins(_)
-            | Self::SyncEnds(_)
-            | Self::Rename(..)
-            | Self::Link(..)
-            | Self::Remove(_)
-            | Self::MakeDir(_)
-            | Self::Said(_) => true,
-            Self::Close(_) | Self::Write { .. } | Self::Extend(..) => false,
+/// The places in a trace by what was done there last, and to which kind of file.
+pub(super) fn kinds(ops: &[Op]) -> BTreeMap<(&'static str, String), Vec<usize>> {
+    let of_file = |path: &Path| match path.extension() {
+        Some(extension) => extension.to_string_lossy().into_owned(),
+        None => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_manifest = name.starts_with("MANIFEST-");
+            if is_manifest { "manifest" } else { "other" }.to_owned()
         }
+    };
+    let (mut open, mut out) = (BTreeMap::new(), BTreeMap::<_, Vec<usize>>::new());
+    for (at, op) in ops.iter().enumerate() {
+        let of = |fd: &u64| open.get(fd).cloned().unwrap_or_default();
+        let kind = match op {
+            Op::Open { fd, path, created, .. } => {
+                open.insert(*fd, of_file(path));
+                if !created {
+                    continue;
+                }
+                ("create", of_file(path))
+            }
+            Op::Close(_) => continue,
+            Op::Write { fd, .. } => ("write", of(fd)),
+            Op::SetLen(fd, _) | Op::Extend(fd, _) => ("length", of(fd)),
+            Op::SyncBegins(fd) | Op::SyncEnds(fd) => ("sync", of(fd)),
+            Op::Rename(_, to) => ("rename", of_file(to)),
+            Op::Link(_, to) => ("link", of_file(to)),
+            Op::Remove(path) => ("remove", of_file(path)),
+            Op::MakeDir(path) => ("directory", of_file(path)),
+            Op::Said(_) => ("say", String::new()),
+        };
+        out.entry(kind).or_default().push(at + 1);
     }
+    out
 }
 
 /// Reads what `shim.c` has written.
