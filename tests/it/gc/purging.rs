@@ -4,10 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use withy::{CommitOptions, ErrorKind, MergeOptions, PurgeOptions, Read, Strategy, VerifyOptions};
+use withy::{
+    CommitOptions, ErrorKind, MergeOptions, PurgeOptions, Read, Store, Strategy, VerifyOptions,
+    VerifyReport,
+};
 
 use super::purge::{fill, found_in, must_purge, range, secret};
-use crate::support::{Scratch, must_branch, must_fail, must_put, must_verify, rows};
+use crate::support::{Scratch, must_branch, must_fail, must_get, must_put, must_verify, rows};
 
 #[test]
 fn ops_7_a_purge_is_refused_while_somebody_holds_a_key_of_it() {
@@ -111,30 +114,33 @@ fn ops_7_a_purge_is_refused_while_the_store_is_verified() {
     assert_eq!(found_in(&store.path()), 0, "afterwards nothing is left");
 }
 
+fn wait_for(flag: &AtomicBool) {
+    while !flag.load(Ordering::Acquire) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A verification that has its state of the store, says so, and holds it until it may end.
+fn hold(store: &Store, begun: &AtomicBool, ended: &AtomicBool) -> VerifyReport {
+    let options = VerifyOptions::default().progress(|_| {
+        begun.store(true, Ordering::Release);
+        wait_for(ended);
+        ControlFlow::Continue(())
+    });
+    store.verify(options).expect("a report")
+}
+
 #[test]
 fn ops_7_a_purge_waits_for_verifications_that_have_begun_meanwhile() {
     let store = Scratch::new();
     fill(&store);
     let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
-    let wait_for = move |flag: &AtomicBool| {
-        while !flag.load(Ordering::Acquire) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    };
     std::thread::scope(|scope| {
-        let (store, begun, ended) = (&store, &begun, &ended);
+        let (store, begun, ended): (&Store, _, _) = (&store, &begun, &ended);
         let mut verification = None;
         let options = PurgeOptions::default().progress(|progress| {
             if progress.stage == "values" && verification.is_none() {
-                verification = Some(scope.spawn(move || {
-                    let options = VerifyOptions::default().progress(|_| {
-                        // It has its state of the store, and holds it for a while.
-                        begun.store(true, Ordering::Release);
-                        wait_for(ended);
-                        ControlFlow::Continue(())
-                    });
-                    store.verify(options).expect("a report")
-                }));
+                verification = Some(scope.spawn(move || hold(store, begun, ended)));
                 wait_for(begun);
             }
             if progress.stage == "files" && !ended.load(Ordering::Acquire) {
@@ -153,4 +159,73 @@ fn ops_7_a_purge_waits_for_verifications_that_have_begun_meanwhile() {
         assert!(report.is_clean(), "nothing is wrong: {:?}", report.findings);
     });
     must_verify(&store);
+}
+
+/// A purge that its caller stops while it waits for a verification, which ends afterwards.
+fn stop_while_waiting(store: &Scratch) {
+    let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let (begun, ended) = (&begun, &ended);
+        let (mut verification, mut waits) = (None, 0);
+        let options = PurgeOptions::default().progress(|progress| {
+            if progress.stage == "values" && verification.is_none() {
+                let store: &Store = store;
+                verification = Some(scope.spawn(move || hold(store, begun, ended)));
+                wait_for(begun);
+            }
+            // First it says what it does now; it tells again only because it waits.
+            waits += u32::from(progress.stage == "files");
+            if waits > 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let stopped = must_fail(store.purge(&range(), options), ErrorKind::Interrupted);
+        assert_eq!(stopped.to_string(), "interrupted, the store is whole", "it says so");
+        assert!(!ended.load(Ordering::Acquire), "the verification has not ended");
+        let purges = store.purges().expect("records");
+        assert_eq!(purges.iter().map(|one| one.is_done).collect::<Vec<_>>(), [false], "under way");
+        let busy = must_fail(store.purge(&range(), PurgeOptions::default()), ErrorKind::Busy);
+        assert_eq!(busy.to_string(), "the store is being verified", "nor does the next one wait");
+        let main = store.main().expect("main");
+        assert_eq!(main.count(&range()).expect("a count"), 0, "reads find nothing of it");
+        must_put(&main, "open/meanwhile", "1");
+        let side = must_branch(store, "side", "v1");
+        must_put(&side, "secret/again", "side");
+        let theirs = MergeOptions::default().strategy(Strategy::Theirs);
+        must_fail(store.merge("main", "side", theirs), ErrorKind::Busy);
+        ended.store(true, Ordering::Release);
+        let report = verification.expect("it has begun").join().expect("it ends");
+        assert!(report.is_clean(), "nothing is wrong: {:?}", report.findings);
+    });
+    store.sync().expect("on disk");
+    assert!(found_in(&store.path()) > 0, "the files still have it");
+}
+
+#[test]
+fn ops_7_a_purge_that_is_stopped_while_it_waits_for_a_verification_is_finished_by_the_next() {
+    let store = Scratch::new();
+    fill(&store);
+    stop_while_waiting(&store);
+    must_purge(&store);
+    let purges = store.purges().expect("records").into_iter();
+    let done: Vec<_> = purges.map(|one| (one.number, one.is_done)).collect();
+    assert_eq!(done, [(1, true), (2, true)], "the one that was stopped, and the next");
+    assert_eq!(found_in(&store.path()), 0, "nothing is left");
+    must_verify(&store);
+}
+
+#[test]
+fn ops_7_a_purge_that_is_stopped_while_it_waits_for_a_verification_is_finished_by_an_open() {
+    let mut store = Scratch::new();
+    fill(&store);
+    stop_while_waiting(&store);
+    store.reopen();
+    let purges = store.purges().expect("records").into_iter();
+    let done: Vec<_> = purges.map(|one| (one.number, one.is_done)).collect();
+    assert_eq!(done, [(1, true)], "it is done");
+    let main = store.main().expect("main");
+    assert_eq!(must_get(&main, "open/meanwhile").as_deref(), Some("1"), "and all else is there");
+    let side = store.branch("side").expect("side");
+    assert_eq!(must_get(&side, "secret/again").as_deref(), Some("side"), "also what came later");
+    must_verify(&store);
+    store.close();
+    assert_eq!(found_in(&store.path()), 0, "nothing is left");
 }
