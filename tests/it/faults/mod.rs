@@ -4,6 +4,7 @@
 
 mod calls;
 mod content;
+mod export;
 mod fuzz;
 mod hooks;
 mod kill;
