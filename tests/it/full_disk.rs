@@ -2,28 +2,39 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 use withy::exchange::{GitImportOptions, LoadOptions, import_git, load};
 use withy::{Error, ErrorKind, FeedOptions, Read, Result, Seq, Store, TagOptions};
 
-use crate::support::{must_branch, must_fail, must_put, rows};
+use crate::support::{is_long, must_branch, must_fail, must_put, must_verify, rows};
 
 /// A small disk, unmounted when dropped.
-pub(crate) struct SmallDisk(TempDir);
+pub(crate) struct SmallDisk {
+    path: PathBuf,
+    /// Gone with it.
+    _scratch: Option<TempDir>,
+}
 
 impl SmallDisk {
     /// A disk of this many MiB; `None`, and a message, where none can be mounted.
     pub(crate) fn mount(size: u32) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a scratch directory can be made");
+        let mut disk = Self::mount_at(dir.path(), size)?;
+        disk._scratch = Some(dir);
+        Some(disk)
+    }
+
+    /// The same, in a directory that is there.
+    pub(crate) fn mount_at(dir: &Path, size: u32) -> Option<Self> {
         let done = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}m"), "tmpfs"])
-            .arg(dir.path())
+            .arg(dir)
             .output();
         if done.is_ok_and(|out| out.status.success()) {
-            return Some(Self(dir));
+            return Some(Self { path: dir.to_owned(), _scratch: None });
         }
         // Past the capture of output: whoever runs the tests is told what was not tested.
         let _ =
@@ -34,30 +45,34 @@ impl SmallDisk {
     pub(crate) fn grow(&self, size: u32) {
         let done = Command::new("mount")
             .args(["-o", &format!("remount,size={size}m")])
-            .arg(self.0.path())
+            .arg(&self.path)
             .status();
         assert!(done.is_ok_and(|s| s.success()), "the disk grows");
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.0.path().join("store")
+        self.path.join("store")
     }
 
-    /// Fills the disk up to so many MiB; they are free again once the file is removed.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills the disk up to so many bytes; they are free again once the file is removed.
     pub(crate) fn fill_up_to(&self, left: u64) -> PathBuf {
-        let path = self.0.path().join("filler");
+        let path = self.path.join("filler");
         let mut file = File::create(&path).expect("a file");
         let piece = [0; 1 << 16];
         while file.write_all(&piece).is_ok() {}
         let length = file.metadata().expect("it is there").len();
-        file.set_len(length.saturating_sub(left << 20)).expect("it is cut");
+        file.set_len(length.saturating_sub(left)).expect("it is cut");
         path
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
     }
 }
 
@@ -81,9 +96,9 @@ fn must_hold(store: &Store, acknowledged: &[Vec<u8>], when: &str) {
     assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "{when}: without gaps");
 }
 
-#[test]
-fn ops_3_a_full_disk_loses_nothing_that_was_acknowledged() {
-    let Some(disk) = SmallDisk::mount(40) else { return };
+/// Puts on a disk of so many MiB until it is full.
+fn must_keep_what_is_acknowledged(size: u32) {
+    let Some(disk) = SmallDisk::mount(size) else { return };
     let mut random = fastrand::Rng::with_seed(5);
     let store = Store::open(disk.store()).expect("open");
     let main = store.main().expect("main");
@@ -121,9 +136,10 @@ fn ops_3_a_full_disk_loses_nothing_that_was_acknowledged() {
     must_hold(&reader, &acknowledged, "open for reading, on the full disk");
     drop(reader);
 
-    disk.grow(200);
+    disk.grow(400);
     let store = Store::open(disk.store()).expect("open");
     must_hold(&store, &acknowledged, "with space again");
+    must_verify(&store);
     let latest = store.latest().get();
     let sure = acknowledged.len() as u64;
     assert!((sure..=sure + 1).contains(&latest), "the commit that failed is whole or absent");
@@ -132,6 +148,13 @@ fn ops_3_a_full_disk_loses_nothing_that_was_acknowledged() {
     let store = Store::open(disk.store()).expect("open");
     must_hold(&store, &acknowledged, "and once more");
     assert_eq!(store.latest().get(), latest + 1, "with the commit after");
+}
+
+#[test]
+fn ops_3_a_full_disk_loses_nothing_that_was_acknowledged() {
+    // The log takes all there is of a small one; on larger ones data files and further logs come to it.
+    let sizes = if is_long() { (4..=140).step_by(4).collect() } else { vec![5, 40, 75] };
+    sizes.into_iter().for_each(must_keep_what_is_acknowledged);
 }
 
 /// What an import that failed must leave as it was.

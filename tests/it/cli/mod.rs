@@ -12,6 +12,7 @@ mod coord;
 mod doctor;
 mod errors;
 mod feed;
+mod full_disk;
 mod gc;
 mod history;
 mod log;

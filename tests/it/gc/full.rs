@@ -45,7 +45,7 @@ fn ops_7_a_purge_that_the_disk_has_no_room_for_is_not_done_until_there_is() {
     let store = Store::open(disk.store()).expect("it opens with a short log");
     let main = store.main().expect("main");
     assert!(found_in(&disk.store()) > 0, "the disk has it");
-    let filler = disk.fill_up_to(13);
+    let filler = disk.fill_up_to(13 << 20);
     let full = must_fail(store.purge(&secrets, PurgeOptions::default()), ErrorKind::Io);
     assert!(full.to_string().starts_with("cannot compact the store: "), "it says so: {full}");
     assert!(full.hint().is_some_and(|hint| hint.contains("free some space")), "and what to do");
@@ -93,7 +93,7 @@ fn ops_7_a_collection_that_the_disk_has_no_room_for_is_gone_on_with() {
     let store = Store::open(disk.store()).expect("it opens with a short log");
     let main = store.main().expect("main");
     let before = size(&disk.store());
-    let filler = disk.fill_up_to(9);
+    let filler = disk.fill_up_to(9 << 20);
     let full = must_fail(store.gc(GcOptions::default()), ErrorKind::Io);
     assert!(full.to_string().starts_with("cannot compact the store: "), "it says so: {full}");
     must_put(&main, "z", "1");
