@@ -41,6 +41,8 @@ pub(super) struct Content {
     feed: Vec<(Seq, String, String, Vec<Seq>, Rows)>,
     ops: Vec<String>,
     messages: Vec<(String, Vec<u8>)>,
+    /// How far each named reader of the feed has come.
+    cursors: Vec<(String, Seq)>,
     prepared: Vec<(String, Vec<(String, u64)>)>,
     /// Branches with an open merge, and how many of its conflicts are open and settled.
     merges: Vec<(String, u64, u64)>,
@@ -70,6 +72,7 @@ impl Content {
         let tags = store.tags(TagListOptions::default()).expect("the tags").into_iter();
         let ops = store.ops(100_000).expect("the operations").into_iter();
         let messages = store.outbox().messages(None).map(|one| one.expect("a message"));
+        let cursors = store.cursors().expect("the cursors").into_iter();
         let prepared = store.list_prepared().expect("what is prepared").into_iter().map(|one| {
             let parts = one.branches.into_iter().map(|(name, keys)| (name.to_string(), keys));
             (one.gid, parts.collect())
@@ -83,6 +86,7 @@ impl Content {
             feed: feed.iter().map(said).collect(),
             ops: ops.map(|op| format!("{} by {}", op.what, op.author)).collect(),
             messages: messages.map(|one| (one.topic, one.payload)).collect(),
+            cursors: cursors.map(|cursor| (cursor.name, cursor.acked)).collect(),
             prepared: prepared.collect(),
             merges: merges.map(|o| (o.target.to_string(), o.unresolved, o.resolved)).collect(),
         }
@@ -97,10 +101,14 @@ impl Content {
         self.feed.iter().zip(&other.feed).all(|(one, other)| one == other)
     }
 
-    /// Whether all is the same but for what collection may take: old commits and operations.
+    /// Whether all is the same but for what collection may take.
     pub(super) fn has_same_heads(&self, other: &Self) -> bool {
-        let without = |content: &Self| Self { feed: vec![], ops: vec![], ..content.clone() };
-        without(self) == without(other)
+        self.heads() == other.heads()
+    }
+
+    /// All but what collection may take: old commits and operations.
+    pub(super) fn heads(&self) -> Self {
+        Self { feed: vec![], ops: vec![], ..self.clone() }
     }
 }
 

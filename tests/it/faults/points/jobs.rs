@@ -4,8 +4,8 @@ use withy::exchange::{
     CsvOptions, GitImportOptions, LoadOptions, import_csv, import_git, import_jsonl, load,
 };
 use withy::{
-    Batch, CommitOptions, DeleteOptions, FastForward, MergeOptions, Resolution, Result, Store,
-    TagOptions,
+    Batch, CommitOptions, CursorOptions, DeleteOptions, FastForward, MergeOptions, Resolution,
+    Result, Seq, Store, TagOptions,
 };
 
 use crate::support::{must_branch, must_put};
@@ -29,6 +29,8 @@ pub(in super::super) enum Ending {
     /// The old state or the new one, which the next open may have to finish; of what is removed nothing
     /// is left, in no row and no file.
     ByOpening,
+    /// The old state: nothing that can be read is changed.
+    Unseen,
 }
 
 /// One operation, and the store that it is done to.
@@ -100,6 +102,16 @@ pub(super) fn prepare(store: &Store) -> Result<()> {
     tx.prepare("order 1", CommitOptions::default())
 }
 
+/// A named reader of the feed that has acknowledged some of it and is given up.
+fn read_on(store: &Store, count: usize) -> Result<()> {
+    let options = CursorOptions::default().owner("ann").after(Seq::ROOT);
+    let mut cursor = store.cursor("mirror", options)?;
+    let read = cursor.next_batch(count)?;
+    assert_eq!(read.len(), count, "there is as much to read");
+    cursor.ack(cursor.position())?;
+    cursor.release()
+}
+
 const GIT: &[u8] = b"commit refs/heads/imported
 mark :1
 committer A U Thor <a@example.org> 1479340800 +0100
@@ -144,7 +156,7 @@ pub(super) const fn job(
     Job { name, group, visits: Visits::Each, ending: Ending::AtOnce, set_up, run }
 }
 
-pub(super) const JOBS: [Job; 25] = [
+pub(super) const JOBS: [Job; 28] = [
     job("commit", "small commit", some, |store| store.main()?.put("key-0", "changed").map(|_| ())),
     job("commit", "large commit", some, |store| {
         let mut batch = Batch::new();
@@ -252,11 +264,14 @@ pub(super) const JOBS: [Job; 25] = [
             .collect();
         import_jsonl(store, "main", rows.as_bytes(), LoadOptions::default()).map(|_| ())
     }),
-    job("import", "CSV", some, |store| {
-        let rows: String = (0..5_000).map(|n| format!("k{n:05},v{n}\n")).collect();
-        let (input, shape) = (format!("key,value\n{rows}"), CsvOptions::default());
-        import_csv(store, "main", input.as_bytes(), &shape, LoadOptions::default()).map(|_| ())
-    }),
+    Job {
+        visits: Visits::OfEachKind(2),
+        ..job("import", "CSV", some, |store| {
+            let rows: String = (0..2_000).map(|n| format!("k{n:05},{n}\n")).collect();
+            let (table, shape) = (format!("key,value\n{rows}"), CsvOptions::default());
+            import_csv(store, "main", table.as_bytes(), &shape, LoadOptions::default()).map(|_| ())
+        })
+    },
     job("import", "git stream", some, |store| {
         import_git(store, GIT, GitImportOptions::default()).map(|_| ())
     }),
@@ -264,6 +279,27 @@ pub(super) const JOBS: [Job; 25] = [
         store.create_branch("deep-4", "deep-3", withy::BranchOptions::default())?;
         store.compact_overlays("deep-4")
     }),
+    job("cursors", "make a cursor", some, |store| {
+        store.cursor("mirror", CursorOptions::default().owner("ann")).map(|_| ())
+    }),
+    job(
+        "cursors",
+        "read on with a cursor",
+        |store| {
+            some(store);
+            read_on(store, 2).expect("it is read");
+        },
+        |store| read_on(store, 2),
+    ),
+    job(
+        "cursors",
+        "delete a cursor",
+        |store| {
+            some(store);
+            read_on(store, 2).expect("it is read");
+        },
+        |store| store.delete_cursor("mirror"),
+    ),
     job("prepared", "prepare", some, prepare),
     job(
         "prepared",

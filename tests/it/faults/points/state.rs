@@ -11,12 +11,18 @@ use super::jobs::{Ending, Job};
 use super::upkeep::SECRET;
 use crate::support::raw::raw_rows;
 
-/// A store and what is beside it, as far as it must not depend on where a job was stopped.
+/// What can be read of a store, as far as it must not depend on where a job was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct Shown {
     content: Content,
     /// The rows as of each commit, for jobs that take of them.
     past: Vec<Option<Rows>>,
+}
+
+/// The same, and what is beside the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    shown: Shown,
     /// What the audit records of purges say, without times.
     purges: Vec<Purge>,
     copies: BTreeMap<String, Copy>,
@@ -32,31 +38,66 @@ pub(in super::super) enum Copy {
     Backup(Vec<(u64, String, Seq)>, Content),
 }
 
-impl State {
-    /// Reads all of it; what is not whole is not there.
+impl Shown {
+    /// Reads all of it.
     pub(super) fn of(store: &Store, job: &Job) -> Self {
         let (content, past) = match job.ending {
             Ending::AtOnce => (Content::of(store), Vec::new()),
             Ending::InSteps => (Content::left_of(store), past(store)),
-            Ending::ByOpening => (Content::of(store), past(store)),
+            Ending::ByOpening | Ending::Unseen => (Content::of(store), past(store)),
         };
+        Self { content, past }
+    }
+
+    /// As text that another process compares, as far as the job does not change it piece by piece: the
+    /// content, then each commit.
+    pub(super) fn lines(&self, job: &Job) -> Vec<String> {
+        let past = self.past.iter().map(|rows| format!("{rows:?}"));
+        let heads = || std::iter::once(format!("{:?}", self.content.heads()));
+        match job.ending {
+            Ending::AtOnce | Ending::Unseen => {
+                std::iter::once(format!("{:?}", self.content)).chain(past).collect()
+            }
+            Ending::InSteps => heads().chain(past).collect(),
+            // A value of the past is there until its turn has come.
+            Ending::ByOpening => heads().collect(),
+        }
+    }
+}
+
+impl State {
+    /// Reads all of it; what is not whole is not there.
+    pub(super) fn of(store: &Store, job: &Job) -> Self {
         let purges = store.purges().expect("the purges").into_iter();
         let purges = purges.map(|one| (one.commits, one.versions, one.values, one.is_done));
         let copies = beside(store.path()).into_iter().filter_map(|name| {
             let copy = copy_at(&store.path().with_file_name(&name))?;
             Some((name, copy))
         });
-        Self { content, past, purges: purges.collect(), copies: copies.collect() }
+        let shown = Shown::of(store, job);
+        Self { shown, purges: purges.collect(), copies: copies.collect() }
+    }
+
+    /// Whether a store that a job has failed on may show this before it is opened again; it may be that
+    /// nothing of it could be compared.
+    pub(super) fn may_show(lines: &[String], before: &Self, after: &Self, job: &Job) -> bool {
+        let (before, after) = (before.shown.lines(job), after.shown.lines(job));
+        let is_either = |(at, line): (usize, &String)| {
+            [&before, &after].iter().any(|shown| shown.get(at) == Some(line))
+        };
+        [0, before.len(), after.len()].contains(&lines.len())
+            && lines.iter().enumerate().all(is_either)
     }
 
     /// Whether this may be the state of a job that is done in steps, between its first and its last.
     pub(super) fn is_between(&self, before: &Self, after: &Self) -> bool {
-        let rows = self.past.iter().zip(&before.past).zip(&after.past);
+        let (now, then) = (&self.shown, &before.shown);
+        let rows = now.past.iter().zip(&then.past).zip(&after.shown.past);
         let is_past = |((now, before), after): ((&_, &_), &Option<Rows>)| {
             now == before || (now == after && after.is_none())
         };
-        self.content.has_same_heads(&before.content)
-            && self.past.len() == before.past.len()
+        now.content.has_same_heads(&then.content)
+            && now.past.len() == then.past.len()
             && rows.into_iter().all(is_past)
             && self.copies.keys().eq(before.copies.keys())
             && self.copies.iter().all(|(name, copy)| match (copy, &before.copies[name]) {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use withy::{
-    BackupOptions, Backups, Batch, CheckpointOptions, CommitOptions, DeleteOptions, GcOptions,
-    KeyRange, MergeOptions, PruneOptions, PurgeOptions, RestoreOptions, Result, Setting, Store,
-    TagOptions,
+    BackupOptions, Backups, Batch, CheckpointOptions, CommitOptions, DeleteOptions, Error,
+    ErrorKind, GcOptions, KeyRange, MergeOptions, PruneOptions, PurgeOptions, RestoreOptions,
+    Result, Setting, Store, TagOptions, VerifyBackupOptions,
 };
 
 use super::jobs::{Ending, Job, Visits, prepare, rows, some};
@@ -45,6 +45,16 @@ fn old(store: &Store) {
     must_put(&main, "last", "one");
     prepare(store).expect("it is prepared");
     store.delete_branch("dead", DeleteOptions::default().force(true)).expect("it is deleted");
+}
+
+/// The same in files that are above each other, so that a compaction writes them anew.
+fn layered(store: &Store) {
+    old(store);
+    store.compact().expect("it is compacted");
+    let main = store.main().expect("main");
+    must_put(&main, "large", &"again".repeat(9_000));
+    must_put(&main, "key-2", "again");
+    must_put(&store.branch("fork").expect("the branch"), "key-2", "again");
 }
 
 /// Branches that have replaced what they forked from, so that they are flattened.
@@ -121,7 +131,7 @@ const fn job(
     Job { visits: Visits::OfEachKind(2), ..super::jobs::job(group, name, set_up, run) }
 }
 
-pub(super) const UPKEEP: [Job; 9] = [
+pub(super) const UPKEEP: [Job; 11] = [
     Job {
         name: "collection",
         group: "gc",
@@ -149,6 +159,14 @@ pub(super) const UPKEEP: [Job; 9] = [
             store.purge(&KeyRange::prefix("secret/"), options).map(|_| ())
         },
     },
+    Job {
+        name: "compaction",
+        group: "compaction",
+        visits: Visits::OfEachKind(3),
+        ending: Ending::Unseen,
+        set_up: layered,
+        run: Store::compact,
+    },
     job("copies", "checkpoint", some, |store| {
         store.checkpoint(beside(store, "copy"), CheckpointOptions::default()).map(|_| ())
     }),
@@ -165,6 +183,17 @@ pub(super) const UPKEEP: [Job; 9] = [
         ending: Ending::InSteps,
         set_up: snapshots,
         run: |store| backups(store)?.prune(PruneOptions::default().keep(1)).map(|_| ()),
+    },
+    Job {
+        ending: Ending::Unseen,
+        ..job("copies", "verification of a backup", snapshots, |store| {
+            let report = backups(store)?.verify(VerifyBackupOptions::default())?;
+            let Some(fault) = report.faults.into_iter().next() else { return Ok(()) };
+            // One that cannot be read now may be whole.
+            assert!(fault.what.starts_with("it cannot be read"), "it is damaged: {fault:?}");
+            assert_eq!(fault.moved_to, None, "it stays where it is");
+            Err(Error::new(ErrorKind::Io, fault.what))
+        })
     },
     job("copies", "restore", snapshots, |store| {
         backups(store)?.restore(beside(store, "restored"), RestoreOptions::default()).map(|_| ())

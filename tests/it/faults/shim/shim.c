@@ -8,6 +8,9 @@
  *   WITHY_SHIM_FAIL    "ERRNO CALLS N once|on", as in "ENOSPC write 7 on": the n-th of these calls fails, or
  *                      all from it on. CALLS is write, sync, rename, open or unlink. The first write that
  *                      fails for want of space still takes half of its bytes, as on a real disk.
+ *   WITHY_SHIM_WHILE   a directory below the first: calls are counted, and fail, only between its making and its
+ *                      removal by the process, which are not counted themselves
+ *   WITHY_SHIM_FAILED  where to write a line for each call that was made to fail: what it is, and the path
  *   WITHY_SHIM_BOOT    a file to be read instead of the id that the kernel gives to this run of the machine
  *   WITHY_SHIM_COUNT   a file to which the number of each kind of calls is written in the end
  *
@@ -41,6 +44,8 @@ static int trace = -1;
 static unsigned char tracked[FDS]; /* 1: a file, 2: a directory */
 static long counts[CALLS];
 static int fail_errno, fail_call = -1, fail_on;
+static const char *during; /* NULL: all the time */
+static int failures = -1, armed = 1;
 static long fail_number;
 
 static int errno_of(const char *name) {
@@ -62,6 +67,10 @@ __attribute__((constructor)) static void start(void) {
         trace = fcntl(low, F_DUPFD_CLOEXEC, 1000);
         if (trace < 0) trace = low; else syscall(SYS_close, low);
     }
+    during = getenv("WITHY_SHIM_WHILE");
+    armed = !during;
+    const char *failed = getenv("WITHY_SHIM_FAILED");
+    if (failed) failures = syscall(SYS_openat, AT_FDCWD, failed, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     const char *fail = getenv("WITHY_SHIM_FAIL");
     char error[16], call[16], how[16];
     if (fail && sscanf(fail, "%15s %15s %ld %15s", error, call, &fail_number, how) == 4) {
@@ -102,14 +111,25 @@ static void note(char kind, uint64_t a, uint64_t b, const void *x, uint64_t xs, 
 
 static int is_tracked(int fd) { return fd >= 0 && fd < FDS && tracked[fd]; }
 
-/* Whether the call is to fail; sets errno. Called with the lock held. */
-static int fails(int call) {
+/* Whether the call is to fail, on a path or an open file; sets errno. Called with the lock held. */
+static int fails(int call, const char *path, int fd) {
+    if (!armed) return 0;
     long number = ++counts[call];
     if (call != fail_call || fail_number == 0) return 0;
     if (fail_on ? number < fail_number : number != fail_number) return 0;
+    if (failures >= 0) {
+        char link[64], room[4096], line[4200];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t len = path ? 0 : readlink(link, room, sizeof room - 1);
+        room[len > 0 ? len : 0] = 0;
+        all(failures, line, snprintf(line, sizeof line, "%s %s\n", names[call], path ? path : room));
+    }
     errno = fail_errno;
     return 1;
 }
+
+/* Whether this is the directory that is there while calls may fail. */
+static int is_during(const char *path) { return during && !strcmp(path, during); }
 
 /* The path in full, if it is below the directory. */
 static const char *path_of(int dir, const char *path, char *room) {
@@ -152,7 +172,7 @@ static int opened(int dir, const char *path, int flags, mode_t mode) {
     }
     ENTER;
     int fd = -1;
-    if (!fails(OPEN)) {
+    if (!fails(OPEN, full, -1)) {
         struct stat st;
         int there = stat(full, &st) == 0;
         fd = syscall(SYS_openat, dir, path, flags, mode);
@@ -198,7 +218,7 @@ int fclose(FILE *file) {
 
 /* Writes at a place, and notes what was written there. Called with the lock held. */
 static ssize_t put(int fd, const void *bytes, size_t len, off_t at) {
-    if (fails(WRITE)) {
+    if (fails(WRITE, NULL, fd)) {
         if (fail_errno != ENOSPC || counts[WRITE] != fail_number || len < 2) return -1;
         len /= 2;
     }
@@ -272,7 +292,7 @@ ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size
     if (!is_tracked(to)) return syscall(SYS_copy_file_range, from, from_at, to, to_at, len, flags);
     ENTER;
     off_t at = to_at ? *to_at : place(to);
-    ssize_t done = fails(WRITE) ? -1 : syscall(SYS_copy_file_range, from, from_at, to, to_at, len, flags);
+    ssize_t done = fails(WRITE, NULL, to) ? -1 : syscall(SYS_copy_file_range, from, from_at, to, to_at, len, flags);
     if (done > 0) note_copied(to, at, done);
     LEAVE;
     return done;
@@ -282,7 +302,7 @@ ssize_t sendfile64(int to, int from, off64_t *from_at, size_t len) {
     if (!is_tracked(to)) return syscall(SYS_sendfile, to, from, from_at, len);
     ENTER;
     off_t at = place(to);
-    ssize_t done = fails(WRITE) ? -1 : syscall(SYS_sendfile, to, from, from_at, len);
+    ssize_t done = fails(WRITE, NULL, to) ? -1 : syscall(SYS_sendfile, to, from, from_at, len);
     if (done > 0) note_copied(to, at, done);
     LEAVE;
     return done;
@@ -302,7 +322,8 @@ int ftruncate64(int fd, off_t len) { return ftruncate(fd, len); }
 int fallocate(int fd, int mode, off_t at, off_t len) {
     if (!is_tracked(fd)) return syscall(SYS_fallocate, fd, mode, at, len);
     ENTER;
-    int done = fails(WRITE) ? -1 : syscall(SYS_fallocate, fd, mode, at, len);
+    /* RocksDB does without: no bytes are lost, so no file is named. */
+    int done = fails(WRITE, "(space in advance)", fd) ? -1 : syscall(SYS_fallocate, fd, mode, at, len);
     /* With FALLOC_FL_KEEP_SIZE nothing changes that can be read. */
     if (done == 0 && mode == 0) note('e', fd, at + len, "", 0, "", 0);
     LEAVE;
@@ -316,7 +337,7 @@ int posix_fallocate64(int fd, off_t at, off_t len) { return posix_fallocate(fd, 
 static int synced(int fd, long number) {
     if (!is_tracked(fd)) return syscall(number, fd);
     ENTER;
-    int bad = fails(SYNC);
+    int bad = fails(SYNC, NULL, fd);
     if (!bad) note('s', fd, 0, "", 0, "", 0);
     LEAVE;
     if (bad) return -1;
@@ -333,7 +354,7 @@ int fdatasync(int fd) { return synced(fd, SYS_fdatasync); }
 int sync_file_range(int fd, off64_t at, off64_t len, unsigned flags) {
     if (is_tracked(fd)) {
         ENTER;
-        int bad = fails(SYNC);
+        int bad = fails(SYNC, NULL, fd);
         LEAVE;
         if (bad) return -1;
     }
@@ -346,7 +367,7 @@ static int moved(char kind, int call, int from_dir, const char *from, int to_dir
     long number = kind == 'r' ? SYS_renameat2 : SYS_linkat;
     if (!x && !y) return syscall(number, from_dir, from, to_dir, to, flags);
     ENTER;
-    int done = fails(call) ? -1 : syscall(number, from_dir, from, to_dir, to, flags);
+    int done = fails(call, y ? y : x, -1) ? -1 : syscall(number, from_dir, from, to_dir, to, flags);
     if (done == 0) note(kind, 0, 0, x ? x : "", x ? strlen(x) : 0, y ? y : "", y ? strlen(y) : 0);
     LEAVE;
     return done;
@@ -362,7 +383,8 @@ static int removed(int dir, const char *path, int flags) {
     const char *full = path_of(dir, path, room);
     if (!full) return syscall(SYS_unlinkat, dir, path, flags);
     ENTER;
-    int done = fails(UNLINK) ? -1 : syscall(SYS_unlinkat, dir, path, flags);
+    if (is_during(full)) armed = 0;
+    int done = fails(UNLINK, full, -1) ? -1 : syscall(SYS_unlinkat, dir, path, flags);
     if (done == 0) note('u', 0, 0, full, strlen(full), "", 0);
     LEAVE;
     return done;
@@ -377,6 +399,7 @@ static int made(int dir, const char *path, mode_t mode) {
     if (!full) return syscall(SYS_mkdirat, dir, path, mode);
     ENTER;
     int done = syscall(SYS_mkdirat, dir, path, mode);
+    if (is_during(full)) armed = 1;
     if (done == 0) note('d', 0, 0, full, strlen(full), "", 0);
     LEAVE;
     return done;
