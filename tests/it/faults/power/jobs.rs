@@ -94,7 +94,7 @@ fn cut_group(group: &str) {
     for job in points::jobs().filter(|job| job.group == group) {
         match is_long() {
             true => cut_job(library, job, 200, 4),
-            false => cut_job(library, job, 4, 1),
+            false => cut_job(library, job, 3, 1),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! OPS-1: the power goes off. Every call of a process that changes files is written down; from that the
 //! disk is made as it may be found at any moment, and opened.
 //!
-//! `WITHY_LONG=1` cuts 200 times at each durability.
+//! `WITHY_LONG=1` cuts 200 times at each durability, and in each job.
 
 mod copies;
 mod disk;
@@ -279,10 +279,10 @@ fn a_disk_that_does_not_sync_is_found_out() {
 
 #[test]
 fn ops_1_a_power_cut_loses_nothing_that_was_synced() {
-    if is_long() { cut_power("sync", 200, 10) } else { cut_power("sync", 8, 8) }
+    if is_long() { cut_power("sync", 200, 10) } else { cut_power("sync", 6, 6) }
 }
 
 #[test]
 fn ops_1_a_power_cut_leaves_a_prefix_of_what_was_buffered() {
-    if is_long() { cut_power("buffered", 200, 10) } else { cut_power("buffered", 8, 8) }
+    if is_long() { cut_power("buffered", 200, 10) } else { cut_power("buffered", 6, 6) }
 }
