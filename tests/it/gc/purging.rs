@@ -153,7 +153,7 @@ fn ops_7_a_purge_waits_for_verifications_that_have_begun_meanwhile() {
             ControlFlow::Continue(())
         });
         store.purge(&range(), options).expect("it is purged");
-        assert_eq!(found_in(&store.path()), 0, "nothing is left when it says so");
+        assert_eq!(found_in(store.path()), 0, "nothing is left when it says so");
         assert!(ended.load(Ordering::Acquire), "the verification was waited for");
         let report = verification.expect("it has begun").join().expect("it ends");
         assert!(report.is_clean(), "nothing is wrong: {:?}", report.findings);
