@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-const BLOCK: usize = 32 << 10;
-const HEADER: usize = 7;
+pub(super) const BLOCK: usize = 32 << 10;
+pub(super) const HEADER: usize = 7;
 /// What is read at once.
 const CHUNK: usize = 32 * BLOCK;
 /// So many blocks behind a fault are searched byte by byte; further ones at their start.
@@ -274,6 +274,12 @@ fn flipped_content(bytes: &[u8]) -> Option<usize> {
 /// RocksDB stores checksums turned and moved, so that checksums of checksums stay good.
 fn unmask(stored: u32) -> u32 {
     stored.wrapping_sub(0xA282_EAD8).rotate_right(17)
+}
+
+/// The other way round.
+#[cfg(any(test, feature = "fault"))]
+pub(super) fn mask(sum: u32) -> u32 {
+    sum.rotate_right(15).wrapping_add(0xA282_EAD8)
 }
 
 #[cfg(test)]

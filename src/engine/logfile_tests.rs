@@ -1,9 +1,5 @@
 use super::*;
 
-fn mask(crc: u32) -> u32 {
-    crc.rotate_right(15).wrapping_add(0xA282_EAD8)
-}
-
 /// A file with these records, as RocksDB writes them, and where each one ends.
 fn file_of(records: &[Vec<u8>]) -> (Vec<u8>, Vec<u64>) {
     let (mut out, mut ends) = (Vec::new(), Vec::new());

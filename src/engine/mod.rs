@@ -10,6 +10,8 @@ mod compact;
 mod directory;
 pub(crate) mod fault;
 pub(crate) mod files;
+#[cfg(feature = "fault")]
+pub(crate) mod fuzz;
 mod logfile;
 mod manifest;
 mod open;

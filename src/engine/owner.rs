@@ -94,6 +94,11 @@ impl Owner {
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    holder_in(&text)
+}
+
+/// Who holds a lock that has this text.
+pub(super) fn holder_in(text: &str) -> String {
     match text.trim().split_once(' ') {
         Some((pid, since)) => format!("process {pid} since {since}"),
         None => "another process".to_owned(),

@@ -84,13 +84,17 @@ pub(crate) fn begun(store: &Path) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io(&path, e)),
     };
+    let damaged = || damaged(format!("{SALVAGING} does not name a directory of a salvage"));
+    dir_in(&text).map(|dir| Some(dir.to_owned())).ok_or_else(damaged)
+}
+
+/// The directory of a salvage that a file [`SALVAGING`] with this text names.
+pub(super) fn dir_in(text: &str) -> Option<&str> {
     let is_name = |dir: &&str| {
         dir.starts_with("salvage-")
             && dir.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
     };
-    let damaged = || damaged(format!("{SALVAGING} does not name a directory of a salvage"));
-    let dir = text.strip_suffix('\n').filter(is_name).ok_or_else(damaged)?;
-    Ok(Some(dir.to_owned()))
+    text.strip_suffix('\n').filter(is_name)
 }
 
 /// The store can be opened again.

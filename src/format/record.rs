@@ -14,9 +14,9 @@ const fn within<const LIMIT: usize>() -> Config<LIMIT> {
     config::standard().with_limit::<LIMIT>()
 }
 
-/// A type that can be read from a record.
-pub(crate) trait Stored: Decode<()> {}
-impl<T: Decode<()>> Stored for T {}
+/// A type that can be read from a record, and written to one.
+pub(crate) trait Stored: Decode<()> + Encode {}
+impl<T: Decode<()> + Encode> Stored for T {}
 
 /// Appends the encoding of a value, without a version.
 pub(crate) fn append(value: &impl Encode, out: &mut Vec<u8>) {

@@ -83,23 +83,19 @@ impl Cell<'_> {
 }
 
 fn cell<'a>(tag: u8, mut cursor: Cursor<'a>) -> Result<Cell<'a>, Corrupt> {
-    match tag {
-        DELETED => Ok(Cell::Deleted),
-        INLINE => Ok(Cell::Inline(cursor.rest())),
+    let cell = match tag {
+        DELETED => Cell::Deleted,
+        INLINE => return Ok(Cell::Inline(cursor.rest())),
         BLOB => {
             let hash = ValueHash::from_bytes(cursor.array("blob hash")?);
-            Ok(Cell::Blob { hash, len: cursor.u64("blob length")? })
+            Cell::Blob { hash, len: cursor.u64("blob length")? }
         }
-        PURGED => {
-            let hash = ValueHash::from_bytes(cursor.array("purged hash")?);
-            let rest = cursor.rest();
-            if rest.is_empty() {
-                Ok(Cell::Purged { hash })
-            } else {
-                Err(Corrupt { record: "row", at: 0, want: "end" })
-            }
-        }
-        _ => Err(Corrupt { record: "row", at: 0, want: "tag" }),
+        PURGED => Cell::Purged { hash: ValueHash::from_bytes(cursor.array("purged hash")?) },
+        _ => return Err(Corrupt { record: "row", at: 0, want: "tag" }),
+    };
+    match cursor.rest() {
+        [] => Ok(cell),
+        _ => Err(Corrupt { record: "row", at: 0, want: "end" }),
     }
 }
 

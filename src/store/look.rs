@@ -33,14 +33,16 @@ pub(super) fn look(path: &Path) -> Result<Found> {
         Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Err(not_a_store(path)),
         Err(e) => return Err(io("cannot read", &path.join(MARKER), e)),
     };
-    let version: u32 = text
-        .strip_suffix('\n')
-        .and_then(|line| line.strip_prefix(MAGIC))
-        .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|number| number.parse().ok())
-        .ok_or_else(|| not_a_store(path))?;
+    let version = format_in(&text).ok_or_else(|| not_a_store(path))?;
     check_version(version, path)?;
     Ok(Found::Store)
+}
+
+/// The format that the text of a marker names.
+pub(crate) fn format_in(text: &str) -> Option<u32> {
+    let number = text.strip_suffix('\n')?.strip_prefix(MAGIC)?;
+    let is_number = number.bytes().all(|b| b.is_ascii_digit());
+    number.parse().ok().filter(|_| is_number)
 }
 
 /// A directory without a marker is free if it is absent or empty, or if a store was being made in it.

@@ -9,7 +9,7 @@ mod doctor;
 mod follow;
 mod gc;
 mod locks;
-mod look;
+pub(crate) mod look;
 mod merge;
 mod open;
 mod outbox;

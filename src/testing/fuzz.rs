@@ -3,28 +3,17 @@
 //! Each takes any bytes and comes to an answer; it panics only if the crate is wrong. `fuzz/` has a target
 //! for each, `tests/it/faults/fuzz.rs` runs all of them for some seconds.
 
+mod files;
+mod records;
+
 use std::cell::OnceCell;
 
 use tempfile::TempDir;
 
 use super::Scenario;
 use crate::clock::Timestamp;
+use crate::coord::MessageId;
 use crate::error::{Error, ErrorKind};
-use crate::format::commit::{read_changes, read_first, read_further};
-use crate::format::coord::{AttemptsRecord, DeadRecord, MessageRecord, SagaRecord};
-use crate::format::merge::{
-    OpenConflictRecord, OpenRecord, RulesRecord, read_first_details, read_further_details,
-};
-use crate::format::prepared::{
-    OutcomeRecord, PreparedMessage, PreparedRecord, ReadRecord, TransactionRecord, part_of,
-    parts_prefix,
-};
-use crate::format::refs::{
-    At, BranchRecord, IdsRecord, ImportRecord, IndexRecord, LayerRecord, LineRecord,
-    OperationRecord, StoreRecord, TagRecord,
-};
-use crate::format::row::{read_head, read_history};
-use crate::format::{keys, record};
 use crate::id::{CommitId, OpId, Seq};
 use crate::kv::Durability;
 use crate::locks::LockPath;
@@ -32,12 +21,17 @@ use crate::merge::{DriverInput, KeyPattern, MarkerLabels, drivers, has_markers, 
 use crate::name::{BranchName, TagName};
 use crate::store::{BranchOptions, Setting, Store};
 
+pub use files::{files, stores};
+pub use records::{records, rewritten};
+
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every function, by the name of its target. Those of `exchange` are in [`crate::exchange::fuzz`].
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("records", records),
+    ("files", files),
+    ("stores", stores),
     ("names", names),
     ("times", times),
     ("revs", revs),
@@ -45,62 +39,6 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("scenarios", scenarios),
     ("drivers", values),
 ];
-
-type Decoder = fn(&[u8]) -> bool;
-
-fn takes<T: record::Stored>(bytes: &[u8]) -> bool {
-    record::decode::<T>("record", bytes).is_ok()
-}
-
-/// Every decoder of stored bytes.
-const DECODERS: [Decoder; 39] = [
-    |b| read_head(b).is_ok(),
-    |b| read_history(b).is_ok(),
-    |b| read_first(b).is_ok_and(|(_, rest)| read_changes(rest, |_| {}).is_ok()),
-    |b| read_further(b).is_ok_and(|rest| read_changes(rest, |_| {}).is_ok()),
-    |b| read_first_details(b).is_ok(),
-    |b| read_further_details(b).is_ok(),
-    takes::<BranchRecord>,
-    takes::<TagRecord>,
-    takes::<LineRecord>,
-    takes::<LayerRecord>,
-    takes::<OperationRecord>,
-    takes::<StoreRecord>,
-    takes::<ImportRecord>,
-    takes::<IndexRecord>,
-    takes::<IdsRecord>,
-    takes::<Vec<At>>,
-    takes::<OpenRecord>,
-    takes::<OpenConflictRecord>,
-    takes::<RulesRecord>,
-    takes::<MessageRecord>,
-    takes::<AttemptsRecord>,
-    takes::<DeadRecord>,
-    takes::<SagaRecord>,
-    takes::<PreparedRecord>,
-    takes::<PreparedMessage>,
-    takes::<ReadRecord>,
-    takes::<OutcomeRecord>,
-    takes::<TransactionRecord>,
-    takes::<String>,
-    takes::<u64>,
-    takes::<u32>,
-    |b| keys::head_user_key(b).is_ok(),
-    |b| keys::history_seq(b).is_ok(),
-    |b| keys::log_parts(b).is_ok(),
-    |b| keys::name_of(b).is_ok(),
-    |b| keys::outbox_parts(b).is_ok(),
-    |b| keys::saga_id(b).is_ok(),
-    |b| part_of(b, &parts_prefix("g")).is_ok(),
-    |b| keys::number_at(b, 9).is_ok(),
-];
-
-/// Stored records: the first byte says which decoder takes the rest.
-pub fn records(bytes: &[u8]) {
-    if let Some((which, rest)) = bytes.split_first() {
-        DECODERS[usize::from(*which) % DECODERS.len()](rest);
-    }
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -133,6 +71,9 @@ pub fn times(bytes: &[u8]) {
         assert_eq!(id.to_string().parse(), Ok(id), "an id is read as it is shown");
     }
     if let Ok(id) = text.parse::<OpId>() {
+        assert_eq!(id.to_string().parse(), Ok(id), "an id is read as it is shown");
+    }
+    if let Ok(id) = text.parse::<MessageId>() {
         assert_eq!(id.to_string().parse(), Ok(id), "an id is read as it is shown");
     }
 }
