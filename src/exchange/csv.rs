@@ -331,6 +331,7 @@ pub fn export_csv(
         Some(names) => std::iter::once(key_name).chain(names.iter().map(String::as_str)).collect(),
         None => vec![key_name, value_name],
     };
+    options.meter.tell(0, 0)?;
     writer.write_record(header).map_err(csv_output)?;
     let mut done = Exported::default();
     let mut record = ByteRecord::new();

@@ -194,6 +194,7 @@ pub fn export_jsonl(
 ) -> Result<Exported> {
     let mut done = Exported::default();
     let mut line = Vec::new();
+    options.meter.tell(0, 0)?;
     for row in from.range(&options.range)? {
         let (key, value) = row?;
         line.clear();

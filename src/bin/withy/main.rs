@@ -49,6 +49,27 @@ struct Cli {
     verb: Verb,
 }
 
+impl Verb {
+    /// Whether a signal ends its work in order.
+    fn is_long(&self) -> bool {
+        matches!(
+            self,
+            Self::Import(_)
+                | Self::Export(_)
+                | Self::Merge(_)
+                | Self::CherryPick(_)
+                | Self::Revert(_)
+                | Self::Rebase(_)
+                | Self::Gc(_)
+                | Self::Purge(_)
+                | Self::Verify(_)
+                | Self::Checkpoint(_)
+                | Self::Backup(_)
+                | Self::Doctor(_)
+        )
+    }
+}
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the answer is no; 2 wrong command or input; 3 conflict or busy, try again;
 4 damaged store; 5 other error; 130 interrupted
@@ -122,6 +143,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Outcome> {
+    if cli.verb.is_long() {
+        signals::await_work();
+    }
     let mut app = App::new(cli.globals);
     match cli.verb {
         Verb::Init(args) => verbs::init::run(&args, &mut app),

@@ -25,6 +25,8 @@ pub(crate) struct Progress {
     start: i64,
     drawn: i64,
     is_shown: bool,
+    #[cfg(feature = "fault")]
+    hold: Hold,
 }
 
 impl Progress {
@@ -36,7 +38,17 @@ impl Progress {
     ) -> Self {
         let now = SystemClock.now().as_millis();
         let is_shown = !quiet && io::stderr().is_terminal();
-        Self { what, item, total, stage: "", start: now, drawn: now, is_shown }
+        Self {
+            what,
+            item,
+            total,
+            stage: "",
+            start: now,
+            drawn: now,
+            is_shown,
+            #[cfg(feature = "fault")]
+            hold: Hold::given(),
+        }
     }
 
     /// Draws how far the work has come, unless that was done just now; says whether it may go on.
@@ -45,6 +57,8 @@ impl Progress {
     /// look at it: an import waits for someone who types.
     pub(crate) fn tell(&mut self, so_far: withy::Progress) -> ControlFlow<()> {
         signals::watch();
+        #[cfg(feature = "fault")]
+        self.hold.pass();
         if signals::is_wanted() {
             return ControlFlow::Break(());
         }
@@ -89,6 +103,34 @@ impl Progress {
             line.push_str(&format!(", {percent} %, {} left", plural(left, "second")));
         }
         line
+    }
+}
+
+/// Holds the work at one of its calls, for tests of signals: the variable has the number of the call, the first
+/// being 1, and the path of a named pipe. It is held until the pipe has been opened for writing, and closed.
+#[cfg(feature = "fault")]
+#[derive(Debug)]
+struct Hold {
+    calls: u64,
+    at: Option<(u64, std::path::PathBuf)>,
+}
+
+#[cfg(feature = "fault")]
+impl Hold {
+    const VARIABLE: &str = "WITHY_HOLD";
+
+    fn given() -> Self {
+        let given = std::env::var(Self::VARIABLE).ok();
+        let at = given.as_deref().and_then(|text| text.split_once(' '));
+        let at = at.and_then(|(call, path)| Some((call.parse().ok()?, path.into())));
+        Self { calls: 0, at }
+    }
+
+    fn pass(&mut self) {
+        self.calls += 1;
+        if let Some((_, path)) = self.at.as_ref().filter(|(call, _)| *call == self.calls) {
+            let _ = std::fs::read(path);
+        }
     }
 }
 

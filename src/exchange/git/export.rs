@@ -69,6 +69,7 @@ pub fn export_git(
         seen: Seen::default(),
         done: GitExported::default(),
     };
+    exporter.options.meter.tell(0, 0)?;
     for (seq, label) in order {
         exporter.commit(seq, &refs.names[label])?;
         exporter.options.meter.step(exporter.done.commits, exporter.writer.bytes())?;
@@ -226,6 +227,8 @@ impl<W: Write> Exporter<'_, '_, W> {
         };
         let mark = self.mark();
         self.writer.blob(mark, &content).map_err(output_failed)?;
+        // A commit may have many.
+        self.options.meter.step(self.done.commits, self.writer.bytes())?;
         self.done.contents += 1;
         if self.contents.len() < MAX_KNOWN {
             self.contents.insert(hash, mark);

@@ -25,6 +25,7 @@ mod read;
 mod rebase;
 mod resolve;
 mod resolver;
+mod signals;
 mod tag;
 mod transfer;
 mod tty;
@@ -68,20 +69,25 @@ impl Shell {
         self.dir.path()
     }
 
-    /// What a command prints, and its exit code.
-    pub(crate) fn run(&self, line: &str) -> (String, i32) {
+    /// A command line that is to be run in the directory.
+    pub(crate) fn command(&self, line: &str) -> Command {
         let bin =
             Path::new(env!("CARGO_BIN_EXE_withy")).parent().expect("the binary is in a directory");
         let path = std::env::var("PATH").unwrap_or_default();
-        let output = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", line])
             .current_dir(self.path())
             .env_clear()
             .env("PATH", format!("{}:{path}", bin.display()))
             .env("WITHY_AUTHOR", "ada")
-            .env("HOME", self.path())
-            .output()
-            .expect("a shell can be started");
+            .env("HOME", self.path());
+        command
+    }
+
+    /// What a command prints, and its exit code.
+    pub(crate) fn run(&self, line: &str) -> (String, i32) {
+        let output = self.command(line).output().expect("a shell can be started");
         let mut text = self.normal(&String::from_utf8_lossy(&output.stdout));
         if !text.is_empty() && !text.ends_with('\n') {
             text.push_str("%\n");
