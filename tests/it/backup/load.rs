@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use withy::exchange::{LoadOptions, load};
-use withy::{Backups, Durability, Monotonic, PruneOptions, Read, Store, SystemMonotonic};
+use withy::{
+    BackupInfo, Backups, Durability, KeyRange, Monotonic, PruneOptions, Read, RestoreOptions,
+    Store, SystemMonotonic,
+};
 
 use super::open_to_read;
 use crate::support::{is_long, must_verify};
@@ -120,8 +123,31 @@ fn percentile(values: &mut [u64], of: f64) -> u64 {
     values[((values.len() - 1) as f64 * of) as usize]
 }
 
+/// A snapshot, restored: what is in it is what the newest commit holds that it says it has.
+fn check_restored(store: &Store, backups: &Backups, snapshot: &BackupInfo, target: &Path) {
+    let options = RestoreOptions::default().snapshot(snapshot.number);
+    let restored = backups.restore(target, options).expect("it is restored");
+    assert_eq!(restored.latest, snapshot.latest, "it ends with the commit that it should");
+    let (opened, rev) = (open_to_read(target), format!("seq:{}", snapshot.latest));
+    let ids =
+        [opened.commit("main"), store.commit(&rev)].map(|commit| commit.expect("a commit").id);
+    assert_eq!(ids[0], ids[1], "the branch is at this commit");
+    let (there, here) = (opened.view("main").expect("main"), store.view(&rev).expect("the commit"));
+    let rows = [&there, &here].map(|view| view.range(&KeyRange::all()).expect("a scan"));
+    let [of_there, of_here] = rows;
+    let mut count = 0;
+    for (there, here) in of_there.zip(of_here) {
+        let (there, here) = (there.expect("a row"), here.expect("a row"));
+        assert!(there == here, "row {} is that of the commit", here.0.escape_ascii());
+        count += 1;
+    }
+    assert_eq!((count, there.len(), here.len()), (ROWS, ROWS, ROWS), "it has all rows");
+    drop(opened);
+    std::fs::remove_dir_all(target).expect("it is removed");
+}
+
 /// Copies of one kind, checked after the turn: looking at them must not be part of what is measured.
-fn check(dir: &Path, copies: &[std::path::PathBuf]) {
+fn check(store: &Store, dir: &Path, copies: &[std::path::PathBuf]) {
     for copy in copies {
         let opened = open_to_read(copy);
         let view = opened.view("main").expect("a view");
@@ -133,6 +159,14 @@ fn check(dir: &Path, copies: &[std::path::PathBuf]) {
     }
     let backups = Backups::open(dir.join("backup")).expect("the backup");
     assert_eq!(backups.verify(Default::default()).expect("a report").faults, [], "all are whole");
+    let snapshots = backups.list().expect("a list");
+    // The first of the turn, which was made after the one that was kept, and the last one.
+    let [_, first, .., last] = &snapshots[..] else {
+        panic!("several in each turn: {snapshots:?}")
+    };
+    for snapshot in [first, last] {
+        check_restored(store, &backups, snapshot, &dir.join("restored"));
+    }
     backups.prune(PruneOptions::default().keep(1)).expect("it is pruned");
 }
 
@@ -151,7 +185,9 @@ impl Copying<'_> {
         self.store.checkpoint(target, Default::default()).expect("a checkpoint");
         self.checkpoints.push(took(Duration::ZERO));
         let begun = time.elapsed();
-        self.store.back_up(&self.away, Default::default()).expect("a backup");
+        let before = self.store.latest();
+        let made = self.store.back_up(&self.away, Default::default()).expect("a backup");
+        assert!(made.info.latest >= before, "it has what there was when it was begun");
         self.backups.push(took(begun));
     }
 }
@@ -194,7 +230,7 @@ fn ops_5_copies_every_second_cost_little() {
             copying.copy(&target);
             copies.push(target);
         }));
-        check(dir.path(), &copies);
+        check(&store, dir.path(), &copies);
     }
     let figures = |with: bool| {
         let windows = || windows.iter().filter(|window| window.with_copies == with);
