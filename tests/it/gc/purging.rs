@@ -120,6 +120,15 @@ fn wait_for(flag: &AtomicBool) {
     }
 }
 
+/// Says, when dropped, that a verification may end; also where a check fails, so that nobody waits for good.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// A verification that has its state of the store, says so, and holds it until it may end.
 fn hold(store: &Store, begun: &AtomicBool, ended: &AtomicBool) -> VerifyReport {
     let options = VerifyOptions::default().progress(|_| {
@@ -166,6 +175,7 @@ fn stop_while_waiting(store: &Scratch) {
     let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let (begun, ended) = (&begun, &ended);
+        let ends = Ends(ended);
         let (mut verification, mut waits) = (None, 0);
         let options = PurgeOptions::default().progress(|progress| {
             if progress.stage == "values" && verification.is_none() {
@@ -191,7 +201,7 @@ fn stop_while_waiting(store: &Scratch) {
         must_put(&side, "secret/again", "side");
         let theirs = MergeOptions::default().strategy(Strategy::Theirs);
         must_fail(store.merge("main", "side", theirs), ErrorKind::Busy);
-        ended.store(true, Ordering::Release);
+        drop(ends);
         let report = verification.expect("it has begun").join().expect("it ends");
         assert!(report.is_clean(), "nothing is wrong: {:?}", report.findings);
     });

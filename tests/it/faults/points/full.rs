@@ -19,7 +19,7 @@ const DISK: u32 = 32;
 
 /// The room that is tried next.
 fn more(room: u64) -> u64 {
-    if is_long() { room + (16 << 10) } else { room * 2 + (32 << 10) }
+    if is_long() { room + (16 << 10) } else { room + room / 2 + (16 << 10) }
 }
 
 impl Template {
