@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Shell;
+use crate::full_disk::SmallDisk;
 use crate::support::is_long;
 use world::{Kept, World};
 
@@ -287,6 +288,34 @@ fn cli_4_a_backup_that_is_stopped_is_whole() {
         done: |world| world.must_be_a_copy("again"),
     };
     try_all(&[create, first, verify, prune, restore]);
+}
+
+/// Where files cannot be linked they are copied one after the other, which takes longer.
+#[test]
+fn cli_4_a_checkpoint_to_another_disk_that_is_stopped_leaves_nothing() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let (kept, target) = (Kept::new(), disk.store());
+    let mut stopped = 0;
+    for call in (1..).map(|n| if is_long() { n } else { n * n }) {
+        let world = kept.copy();
+        let pipe = world.shell.path().join("hold");
+        make_pipe(&pipe);
+        let line = format!("withy -q checkpoint {} --rate 1G", target.display());
+        let mut command = world.shell.command(&format!("exec {line}"));
+        command.env("WITHY_HOLD", format!("{call} {}", pipe.display()));
+        let Some(output) = signalled(command, &pipe, &["TERM"]) else { break };
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+        let left = fs::read_dir(target.parent().expect("the disk")).expect("it is read").count();
+        assert_eq!(left, 0, "nothing is on the disk after call {call}");
+        world.must_be_tidy(&line);
+        world.must_be_as_it_was();
+        stopped += 1;
+        let (said, code) = world.shell.run(&line);
+        assert_eq!((said.as_str(), code), ("", 0), "{line}, and again");
+        world.must_be_a_copy(&target.to_string_lossy());
+        fs::remove_dir_all(&target).expect("it is removed");
+    }
+    assert!(stopped >= 3, "it looks for signals while it copies: {stopped}");
 }
 
 /// A second signal while the first one is not looked at yet. It leaves no time to put things in order; the next
