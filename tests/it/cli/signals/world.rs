@@ -225,7 +225,7 @@ impl World {
         let mut want = self.kept.content.clone();
         let from = if branch == "main" { "main" } else { "topic" };
         let mut rows = want[from].clone();
-        rows.extend((0..ROWS).map(|n| row(n)).map(|(k, v)| (k.into_bytes(), v.into_bytes())));
+        rows.extend((0..ROWS).map(row).map(|(k, v)| (k.into_bytes(), v.into_bytes())));
         want.insert(branch.to_owned(), rows);
         assert!(content(&store) == want, "the rows are there, and nothing else has changed");
         assert_eq!(store.latest().get(), self.kept.latest.get() + 1, "it is one commit");
