@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rocksdb::{DB, ReadOptions};
 
 use super::options::EngineOptions;
-use super::{Db, failed, is_gone, open};
+use super::{Db, Engine, failed, is_gone, open};
 use crate::error::Result;
 use crate::format::Family;
 
@@ -52,6 +52,26 @@ impl Again {
                 Err(e) if is_gone(&e) && tries < TRIES => {}
                 row => return row.map_err(|e| failed("cannot read a large value", e)),
             }
+        }
+    }
+}
+
+impl Engine {
+    /// Reads the row of a large value, wherever a writer in another process has moved it.
+    pub(crate) fn get_large(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let row = on_db!(self, db => {
+            let cf = db.cf_handle(Family::Blob.name()).expect("every family is opened");
+            db.get_pinned_cf_opt(cf, key, &self.read)
+        });
+        match (row, &self.again) {
+            (Err(gone), Some(again)) if is_gone(&gone) => match again.get(&self.path, key)? {
+                // A collection has removed it since; here it is still named.
+                None => Err(failed("cannot read a large value", gone)),
+                found => Ok(found),
+            },
+            (row, _) => row
+                .map(|found| found.map(|value| value.to_vec()))
+                .map_err(|e| failed("cannot read a large value", e)),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Rules kept here: every write goes through [`Engine::write`] or [`Transaction::commit`], both
 //! called under the commit lock of `publish`; a failed write latches the engine until it is reopened.
 
-mod again;
 mod bulk;
 mod checkpoint;
 mod compact;
@@ -52,7 +51,6 @@ pub(crate) use whole::{WholeFile, check_files};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 use crate::format::synced::SYNCED_FILE;
-use again::Again;
 use watermark::Watermark;
 
 /// Whether a file could not be read because it is not there.
@@ -97,8 +95,10 @@ macro_rules! on_db {
     };
 }
 
+mod again;
 mod frozen;
 
+use again::Again;
 pub(crate) use frozen::Frozen;
 
 /// One open database.
@@ -206,24 +206,6 @@ impl Engine {
             db.get_pinned_cf_opt(cf, key, &self.read)
         });
         row.map(|found| found.map(Slice)).map_err(|e| failed("cannot read from the store", e))
-    }
-
-    /// Reads the row of a large value, wherever a writer in another process has moved it.
-    pub(crate) fn get_large(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let row = on_db!(self, db => {
-            let cf = db.cf_handle(Family::Blob.name()).expect("every family is opened");
-            db.get_pinned_cf_opt(cf, key, &self.read)
-        });
-        match (row, &self.again) {
-            (Err(gone), Some(again)) if is_gone(&gone) => match again.get(&self.path, key)? {
-                // A collection has removed it since; here it is still named.
-                None => Err(failed("cannot read a large value", gone)),
-                found => Ok(found),
-            },
-            (row, _) => row
-                .map(|found| found.map(|value| value.to_vec()))
-                .map_err(|e| failed("cannot read a large value", e)),
-        }
     }
 
     /// Reads rows whose keys are sorted.
