@@ -208,13 +208,15 @@ mod tests {
 
     #[test]
     fn every_decoder_has_a_seed_that_is_written_again_as_it_is() {
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
         for path in files("fuzz/seeds/records") {
             let seed = fs::read(&path).expect("a seed is read");
-            let written = rewritten(&seed);
-            assert_eq!(written.as_deref(), Some(&seed[1..]), "{}", path.display());
+            if rewritten(&seed).as_deref() != Some(&seed[1..]) {
+                wrong.push(path);
+            }
             seen.insert(usize::from(seed[0]));
         }
+        assert!(wrong.is_empty(), "not as it is written: {wrong:?}");
         let without: Vec<_> = (0..)
             .zip(DECODERS)
             .filter(|(n, _)| !seen.contains(n))
@@ -257,8 +259,9 @@ mod tests {
         let (types, parts) = decoded(&sources);
         assert!(types.contains("PurgeRecord") && parts.contains("PieceRecord"), "they are seen");
         let is_forgotten = |name: &&&str| {
-            // Those of a backup are read by a function of their own.
-            let is_read = here.contains(**name) || **name == "SnapshotRecord";
+            // Those that are read by functions of their own.
+            const READ: [&str; 3] = ["Change", "MergeRecord", "SnapshotRecord"];
+            let is_read = here.contains(**name) || READ.contains(*name);
             !is_read && !parts.contains(**name)
         };
         let forgotten: Vec<_> = types.iter().filter(is_forgotten).collect();
