@@ -12,7 +12,7 @@ use rocksdb::{DB, ReadOptions};
 
 use super::options::EngineOptions;
 use super::{Db, Engine, failed, is_gone, open};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::Family;
 
 /// So often the files may change once more before the value is read.
@@ -29,14 +29,17 @@ impl Again {
         Self { options, newer: Mutex::default() }
     }
 
-    /// The database as it is now, or as others have seen it since this one could not be read.
-    fn newer_than(&self, old: Option<&Arc<DB>>, path: &Path) -> Result<Option<Arc<DB>>> {
+    /// The database as it is now, or as others have seen it since this one could not be read; and whether it
+    /// was opened for this.
+    fn newer_than(&self, old: Option<&Arc<DB>>, path: &Path) -> Result<Option<(Arc<DB>, bool)>> {
+        let mut is_new = false;
         let mut newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner);
         if newer.as_ref().map(Arc::as_ptr) == old.map(Arc::as_ptr) {
             let Db::Read(db) = open::to_read(path, &self.options)?.0 else { return Ok(None) };
             *newer = Some(Arc::new(db));
+            is_new = true;
         }
-        Ok(newer.clone())
+        Ok(newer.clone().map(|db| (db, is_new)))
     }
 
     /// A row of large values from the files of now; `None` if it is not there any more.
@@ -44,12 +47,14 @@ impl Again {
         let mut db = None;
         let mut tries = 0;
         loop {
-            db = self.newer_than(db.as_ref(), path)?;
-            let Some(db) = &db else { return Ok(None) };
+            let Some((now, is_new)) = self.newer_than(db.as_ref(), path)? else { return Ok(None) };
+            let db = db.insert(now);
             let cf = db.cf_handle(Family::Blob.name()).expect("every family is opened");
             tries += 1;
             match db.get_cf_opt(cf, key, &ReadOptions::default()) {
                 Err(e) if is_gone(&e) && tries < TRIES => {}
+                // It may have been put again since others have looked.
+                Ok(None) if !is_new && tries < TRIES => {}
                 row => return row.map_err(|e| failed("cannot read a large value", e)),
             }
         }
@@ -64,14 +69,25 @@ impl Engine {
             db.get_pinned_cf_opt(cf, key, &self.read)
         });
         match (row, &self.again) {
-            (Err(gone), Some(again)) if is_gone(&gone) => match again.get(&self.path, key)? {
-                // A collection has removed it since; here it is still named.
-                None => Err(failed("cannot read a large value", gone)),
-                found => Ok(found),
+            (Err(gone), Some(again)) if is_gone(&gone) => match again.get(&self.path, key) {
+                // A collection has removed it since; here it is still named. Or nothing can be opened.
+                Ok(None) | Err(_) => Err(failed("cannot read a large value", gone)),
+                found => found,
             },
             (row, _) => row
                 .map(|found| found.map(|value| value.to_vec()))
                 .map_err(|e| failed("cannot read a large value", e)),
+        }
+    }
+
+    /// The row of a large value in the files of now; `None` if it was collected.
+    ///
+    /// # Errors
+    /// If no writer can have moved it: the store is open for writing here.
+    pub(crate) fn find_moved(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match &self.again {
+            Some(again) => again.get(&self.path, key),
+            None => Err(Error::new(ErrorKind::Io, "nobody else moves large values")),
         }
     }
 }

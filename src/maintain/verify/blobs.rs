@@ -89,6 +89,10 @@ pub(super) fn judge(context: &Context<'_>, findings: &Findings, first: u8) -> Ju
     };
     let mut count = 0;
     while walk.advance() {
+        if walk.is_collected() {
+            awaited = None;
+            continue;
+        }
         let (key, value) = walk.row();
         let (hash, kind) = match key.split_first_chunk::<32>() {
             Some((hash, [kind @ (0 | 1)])) => (ValueHash::from_bytes(*hash), *kind),

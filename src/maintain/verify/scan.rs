@@ -20,6 +20,8 @@ pub(super) struct Walk<'a> {
     rows: Rows<'a>,
     /// The key it is at, or was at last.
     at: Vec<u8>,
+    /// It is at the content of a large value that is elsewhere by now, or nowhere any more.
+    moved: Option<Option<Vec<u8>>>,
     begun: bool,
     ended: bool,
     items: u64,
@@ -40,6 +42,7 @@ impl<'a> Walk<'a> {
             upper: upper.map(<[u8]>::to_vec),
             rows: context.db.iter(family, lower, upper),
             at: lower.to_vec(),
+            moved: None,
             begun: false,
             ended: false,
             items: 0,
@@ -63,7 +66,10 @@ impl<'a> Walk<'a> {
         if self.ended {
             return false;
         }
-        if self.begun {
+        if self.moved.take().is_some() {
+            let behind = [&self.at[..], &[0]].concat();
+            self.rows.seek(&behind);
+        } else if self.begun {
             self.rows.next();
         } else {
             self.rows.seek_to_first();
@@ -77,6 +83,7 @@ impl<'a> Walk<'a> {
         if self.ended {
             return false;
         }
+        self.moved = None;
         self.rows.seek(key);
         self.begun = true;
         self.settle()
@@ -84,7 +91,7 @@ impl<'a> Walk<'a> {
 
     fn settle(&mut self) -> bool {
         loop {
-            match self.rows.current() {
+            let error = match self.rows.current() {
                 Ok(Some((key, value))) => {
                     self.at.clear();
                     self.at.extend_from_slice(key);
@@ -100,13 +107,15 @@ impl<'a> Walk<'a> {
                     self.tell();
                     return false;
                 }
-                Err(e) => {
-                    self.findings.unreadable(Site::of(self.family).key(&self.at), &e);
-                    if self.context.is_stopped() || !self.skip() {
-                        self.ended = true;
-                        return false;
-                    }
-                }
+                Err(e) => e,
+            };
+            if self.find_moved() {
+                return true;
+            }
+            self.findings.unreadable(Site::of(self.family).key(&self.at), &error);
+            if self.context.is_stopped() || !self.skip() {
+                self.ended = true;
+                return false;
             }
         }
     }
@@ -119,10 +128,34 @@ impl<'a> Walk<'a> {
 
     /// The row it is at: key and value. Only after a step that came to one.
     pub(super) fn row(&self) -> (&[u8], &[u8]) {
+        if let Some(moved) = &self.moved {
+            return (&self.at, moved.as_deref().unwrap_or_default());
+        }
         match self.rows.current() {
             Ok(Some(row)) => row,
             Ok(None) | Err(_) => (&[], &[]),
         }
+    }
+
+    /// The content that comes next, if its file is one that a writer in another process has replaced.
+    fn find_moved(&mut self) -> bool {
+        let Some((hash, [0])) = self.at.split_first_chunk::<32>() else { return false };
+        if self.family != Family::Blob {
+            return false;
+        }
+        let key = [&hash[..], &[1]].concat();
+        match self.context.db.engine().find_moved(&key) {
+            Ok(found) => {
+                (self.at, self.moved) = (key, Some(found));
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether it is at a large value that was collected since the store was opened.
+    pub(super) fn is_collected(&self) -> bool {
+        self.moved == Some(None)
     }
 
     /// The key it is at.

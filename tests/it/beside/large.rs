@@ -53,6 +53,7 @@ fn ops_4_a_reader_finds_large_values_that_the_writer_has_moved() {
         for reader in &readers {
             let found = rows(&reader.main().expect("main"));
             assert!(found == expected, "as it was when it was opened, after {time} purges");
+            must_verify(reader);
         }
     }
     must_verify(&store);
@@ -75,6 +76,7 @@ fn ops_4_a_reader_is_told_that_a_large_value_was_collected() {
     assert!(refused.to_string().contains("a file is not there any more"), "{refused}");
     let hint = refused.hint().expect("what to do");
     assert!(hint.contains("a reader beside a writer opens the store again"), "{hint}");
+    must_verify(&reader);
     let again = Store::options().read_only(true).open(&path).expect("it opens");
     assert_eq!(again.main().expect("main").get(b"key/1").expect("it reads"), Some(b"small".into()));
 }
