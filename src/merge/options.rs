@@ -243,8 +243,9 @@ impl<'a> MergeOptions<'a> {
     /// it cannot be stopped. Clones of the options share the callback; work that finds it being called by
     /// another thread does without.
     ///
-    /// While the merge is written, and while one that is to stay open is planned, other writers wait:
-    /// a callback that writes to the same store then waits for itself.
+    /// While the merge is written, while one that is to stay open is planned, and where the branch has moved so
+    /// often that the plan is made under the lock, other writers wait: a callback that writes to the same
+    /// store then waits for itself.
     ///
     /// # Examples
     /// ```
@@ -316,7 +317,8 @@ impl From<CommitOptions> for ContinueOptions<'_> {
     }
 }
 
-takes_progress!(ContinueOptions: "Nothing is written then, and what is open stays as it was.");
+takes_progress!(ContinueOptions: "Nothing is written then, and what is open stays as it was. Other writers wait \
+    all the time, so a callback that writes to the same store waits for itself.");
 
 /// Rules for merges that a store keeps for its keys; see [`Store::merge_rules`].
 ///

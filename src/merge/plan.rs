@@ -156,18 +156,20 @@ impl<'g, 'a> Planner<'g, 'a> {
     fn net(&mut self, keys: BTreeSet<Vec<u8>>, from: Place, to: Place) -> Result<Net> {
         let from = self.views.view(from)?.clone();
         let keys: Vec<_> = keys.into_iter().collect();
+        self.tally.stage("read", Some(keys.len()))?;
         net_of(&from, self.views.view(to)?, &keys, &mut || self.tally.read())
     }
 
     /// Plans what one set of changes does to the target: those from `base` to `theirs`.
     pub(super) fn apply(
         &mut self,
-        changes: Net,
+        mut changes: Net,
         base: Place,
         theirs: Place,
         target: Target<'_>,
         difference: Option<&Difference>,
     ) -> Result<Planned> {
+        changes.retain(|_, (before, after)| before != after);
         let mut planned = Planned::default();
         self.tally.stage("plan", Some(changes.len()))?;
         let logged = match difference {
@@ -176,7 +178,7 @@ impl<'g, 'a> Planner<'g, 'a> {
         };
         let ours = self.views.view(target.place)?.clone();
         let mut ours = ours.finder(changes.len());
-        let mut changes = changes.into_iter().filter(|(_, (before, after))| before != after);
+        let mut changes = changes.into_iter();
         let mut group: Vec<(Vec<u8>, NetSides)> = Vec::new();
         loop {
             group.clear();

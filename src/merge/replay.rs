@@ -222,7 +222,10 @@ impl Merger<'_> {
         if difference.only_second.is_empty() {
             return Ok(());
         }
-        let taken = planner.merge(first, there, &difference)?;
+        planner.tally.aside = true;
+        let taken = planner.merge(first, there, &difference);
+        planner.tally.aside = false;
+        let taken = taken?;
         let edits = taken.edits.into_iter().map(|edit| (edit.key, edit.after.hash()));
         let disputed = taken.conflicts.into_iter().map(|one| (one.key, one.theirs.hash));
         for (key, hash) in edits.chain(disputed) {

@@ -260,6 +260,7 @@ impl Merger<'_> {
         head: Place,
         meter: &mut Meter<'_>,
     ) -> Result<Draft> {
+        meter.stage("read", None, None)?;
         let draft = match (job.action, job.incoming.first()) {
             (MergeAction::Merge | MergeAction::Squash, Some(&theirs)) => {
                 self.draft_merge((job, policy), head, theirs, meter)?

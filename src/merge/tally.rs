@@ -9,18 +9,23 @@ pub(crate) struct Tally<'m, 'a> {
     keys: u64,
     /// The steps of a sequence, which is one stage; what is read for them does not count.
     steps: Option<u64>,
+    /// How many keys a sequence will have, by what is known.
+    expected: Option<u64>,
+    /// What is decided now is not of the plan itself.
+    pub(super) aside: bool,
 }
 
 impl<'m, 'a> Tally<'m, 'a> {
     /// For one merge.
     pub(super) fn new(meter: &'m mut Meter<'a>) -> Self {
-        Self { meter, keys: 0, steps: None }
+        Self { meter, keys: 0, steps: None, expected: None, aside: false }
     }
 
     /// For so many picks.
     pub(super) fn of_steps(meter: &'m mut Meter<'a>, steps: usize) -> Result<Self> {
         meter.stage("plan", None, None)?;
-        Ok(Self { meter, keys: 0, steps: Some(steps as u64) })
+        let steps = Some(steps as u64);
+        Ok(Self { meter, keys: 0, steps, expected: None, aside: false })
     }
 
     /// Begins to read, or to decide, this many keys.
@@ -48,7 +53,14 @@ impl<'m, 'a> Tally<'m, 'a> {
 
     /// One more key is decided.
     pub(super) fn decided(&mut self) -> Result<()> {
+        if self.aside {
+            return self.meter.pulse();
+        }
         self.keys += 1;
+        if let Some(expected) = self.expected.as_mut().filter(|expected| **expected < self.keys) {
+            *expected = self.keys;
+            self.meter.expect(self.keys);
+        }
         self.meter.step(self.keys, 0)
     }
 
@@ -56,7 +68,9 @@ impl<'m, 'a> Tally<'m, 'a> {
     pub(super) fn step(&mut self, done: usize) -> Result<()> {
         if let Some(steps) = self.steps {
             let total = u128::from(self.keys) * u128::from(steps) / (done.max(1) as u128);
-            self.meter.expect(u64::try_from(total).unwrap_or(u64::MAX));
+            let total = u64::try_from(total).unwrap_or(u64::MAX);
+            self.expected = Some(total);
+            self.meter.expect(total);
         }
         self.meter.tell(self.keys, 0)
     }

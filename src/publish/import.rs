@@ -303,7 +303,7 @@ impl ImportSession<'_> {
         load.set_decided(std::mem::take(&mut commit.decided));
         let edits = std::mem::take(&mut commit.edits);
         let views = views_of(&self.publisher.graph, &edits)?;
-        let mut written = Written::begin(meter, edits.len())?;
+        let mut written = Written::begin(meter, "write files", edits.len())?;
         let mut values = Values::new(&views, edits.len());
         let target = counted(&self.publisher.graph, commit.target, &edits)?;
         let mut counted = Replaced::new(target.as_ref(), edits.len());

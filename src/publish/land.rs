@@ -109,8 +109,12 @@ pub(crate) struct Plan<T> {
 }
 
 impl<'m, 'a> Written<'m, 'a> {
-    pub(super) fn begin(meter: &'m mut Meter<'a>, edits: usize) -> Result<Self> {
-        meter.stage("write", Some(edits as u64), None)?;
+    pub(super) fn begin(
+        meter: &'m mut Meter<'a>,
+        stage: &'static str,
+        edits: usize,
+    ) -> Result<Self> {
+        meter.stage(stage, Some(edits as u64), None)?;
         Ok(Self { meter, edits: 0 })
     }
 
@@ -315,7 +319,7 @@ impl Publisher {
         let (line, head) = self.head_of_branch(branch)?;
         let own = [Place { line, seq: Seq::MAX }];
         let has_rows = head.place.line == line && head.rows > 0;
-        let mut written = Written::begin(meter, commit.edits.len())?;
+        let mut written = Written::begin(meter, "write", commit.edits.len())?;
         let mut set = WriteSet::default();
         let mut build = Build::new(self, writer.latest.next(), line, &head, commit.decided.clone());
         let views = views_of(&self.graph, &commit.edits)?;
@@ -378,7 +382,7 @@ impl Publisher {
         let mut session = self.import_locked(writer, &what)?;
         let mut made = Vec::new();
         let edits = commits.iter().map(|commit| commit.edits.len()).sum();
-        let mut written = Written::begin(meter, edits)?;
+        let mut written = Written::begin(meter, "write", edits)?;
         let mut parent = onto.seq;
         for commit in commits {
             let author = commit.options.author.as_deref().unwrap_or(&self.settings.author);

@@ -46,7 +46,7 @@ impl Store {
     /// [`NotFound`](ErrorKind::NotFound) if the branch or the rev is not there;
     /// [`Precondition`](ErrorKind::Precondition), naming the keys, if a resolution does not fit, or if
     /// a demanded fast-forward is not possible; [`Invalid`](ErrorKind::Invalid) if a driver is not
-    /// known; [`Exists`](ErrorKind::Exists) if conflicts are to be kept and others are kept already:
+    /// known; [`Exists`](ErrorKind::Exists) if conflicts are to be kept and others are kept already;
     /// [`Interrupted`](ErrorKind::Interrupted) if the callback of the progress wants no more: nothing is
     /// written. Else as for [`Branch::write`](crate::Branch::write).
     ///

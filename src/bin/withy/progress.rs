@@ -98,7 +98,7 @@ impl Progress {
         let by_items = so_far.total_items.map(|total| (items, total));
         let known = by_bytes.filter(|(_, total)| *total > 0).or(by_items);
         if let Some((done, total)) = known.filter(|(_, total)| *total > 0) {
-            let percent = u128::from(done) * 100 / u128::from(total);
+            let percent = (u128::from(done) * 100 / u128::from(total)).min(100);
             let left = total.saturating_sub(done) / per_second(done).max(1);
             line.push_str(&format!(", {percent} %, {} left", plural(left, "second")));
         }

@@ -49,6 +49,14 @@ fn part(store: &Store) {
     write(store, "main", KEYS..KEYS + 10, "ours");
 }
 
+/// A commit of one key, and one of many.
+fn part_unevenly(store: &Store) {
+    must_branch(store, "topic", "main");
+    write(store, "topic", 0..1, "theirs");
+    write(store, "topic", 0..KEYS, "theirs again");
+    write(store, "main", KEYS..KEYS + 10, "ours");
+}
+
 /// The same, with a conflict.
 fn dispute(store: &Store) {
     part(store);
@@ -123,19 +131,25 @@ const CASES: &[Case] = &[
         name: "rebase",
         prepare: part,
         act: |store, tell| store.rebase("topic", "main", told(tell)),
-        stages: &["plan", "write"],
+        stages: &["read", "plan", "write"],
     },
     Case {
         name: "pick of two",
         prepare: part,
         act: |store, tell| store.cherry_pick("main", &["topic~1", "topic"], told(tell)),
-        stages: &["plan", "write"],
+        stages: &["read", "plan", "write"],
     },
     Case {
         name: "revert",
         prepare: part,
         act: |store, tell| store.revert("topic", &["topic~1"], told(tell)),
-        stages: &["plan", "write"],
+        stages: &["read", "plan", "write"],
+    },
+    Case {
+        name: "rebase of a small and a large commit",
+        prepare: part_unevenly,
+        act: |store, tell| store.rebase("topic", "main", told(tell)),
+        stages: &["read", "plan", "write"],
     },
 ];
 
@@ -220,6 +234,8 @@ fn cli_4_a_merge_tells_its_stages_and_how_much_is_left() {
         for pair in heard.windows(2) {
             let same = pair[0].stage == pair[1].stage;
             assert!(!same || pair[0].items <= pair[1].items, "{}: {pair:?}", case.name);
+            let is_within = pair[1].total_items.is_none_or(|total| pair[1].items <= total);
+            assert!(is_within, "{}: no more than all: {pair:?}", case.name);
         }
         assert!(heard.len() > case.stages.len() + 1, "{}: it is told meanwhile", case.name);
         let last = heard.last().expect("something is told");
@@ -238,9 +254,11 @@ fn cli_4_a_merge_through_sorted_files_can_be_stopped() {
     let merge = CASES[0].act;
     let before = content(&store);
     let moments = [("read", 0), ("read", 200_000), ("plan", 100_000)];
-    for (stage, items) in
-        moments.into_iter().chain([("write", 0), ("write", 130_000), ("write", 260_000)])
-    {
+    for (stage, items) in moments.into_iter().chain([
+        ("write files", 0),
+        ("write files", 130_000),
+        ("write files", 260_000),
+    ]) {
         let at = move |so_far: Progress| match so_far.stage == stage && so_far.items >= items {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
@@ -253,6 +271,18 @@ fn cli_4_a_merge_through_sorted_files_can_be_stopped() {
     let merged = store.view("main").expect("it is there");
     assert_eq!(rows(&merged).len(), 260_001);
     must_verify(&store);
+}
+
+#[test]
+fn cli_4_a_fast_forward_asks_before_the_branch_moves() {
+    let store = Scratch::new();
+    must_branch(&store, "topic", "main");
+    write(&store, "topic", 0..10, "theirs");
+    let stop = || told(Box::new(|_| ControlFlow::Break(())));
+    let before = content(&store);
+    must_fail(store.merge("main", "topic", stop()), ErrorKind::Interrupted);
+    must_fail(store.rebase("main", "topic", stop()), ErrorKind::Interrupted);
+    assert_eq!(content(&store), before, "nothing has moved");
 }
 
 #[test]
