@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 use withy::{
@@ -231,9 +232,17 @@ fn raw_meta(store: &Path) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A directory that is not on a disk, where there is one: nothing here depends on real syncs.
+/// A directory that is not on a disk, where there is room for one: nothing here depends on real syncs.
 pub(super) fn scratch() -> tempfile::TempDir {
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    const MEMORY: &str = "/dev/shm";
+    const ENOUGH_KIB: u64 = 2 << 20;
+    let free = Command::new("df").args(["-k", "--output=avail", MEMORY]).output();
+    let text = free.map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
+    let free = text.ok().and_then(|text| text.lines().last()?.trim().parse::<u64>().ok());
+    let dir = match free {
+        Some(free) if free >= ENOUGH_KIB => tempfile::tempdir_in(MEMORY),
+        _ => tempfile::tempdir(),
+    };
     dir.expect("a scratch directory can be made")
 }
 
