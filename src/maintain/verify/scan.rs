@@ -4,6 +4,7 @@
 use super::Context;
 use super::found::{Findings, Site};
 use crate::engine::{Frozen, Rows};
+use crate::error::ErrorKind;
 use crate::format::{Family, keys, record};
 
 /// Rows are counted in groups of this many.
@@ -109,7 +110,8 @@ impl<'a> Walk<'a> {
                 }
                 Err(e) => e,
             };
-            if self.find_moved() {
+            // A file that is not there is no damage if a writer has replaced it; what cannot be read is.
+            if error.kind() == ErrorKind::Io && self.find_moved() {
                 return true;
             }
             self.findings.unreadable(Site::of(self.family).key(&self.at), &error);
