@@ -58,6 +58,7 @@ fn fill(is_meant: impl Fn(&Job) -> bool) {
         let (mut room, mut tried) = (0, 1);
         while !template.has_room(&disk, room) {
             room = more(room);
+            assert!(room <= u64::from(DISK) << 20, "{}: the whole disk is not enough", job.name);
             tried += 1;
         }
         let text = format!("{}: {tried} tried, {} KiB are enough\n", job.name, room >> 10);
