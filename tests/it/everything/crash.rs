@@ -89,7 +89,9 @@ impl World {
     /// The first one was acknowledged, the next one was under way. A collection is several writes in one
     /// call: tags, operations, and the rest, which changes nothing that is compared here.
     pub(super) fn go_on_from(&mut self, before: &Past, passed: &[Past]) {
-        let step = self.trace.iter().rev().find(|line| !line.starts_with("..."));
+        let is_step =
+            |line: &&String| !line.starts_with("...") && !line.starts_with("killed after");
+        let step = self.trace.iter().rev().find(is_step);
         let collects = step.is_some_and(|line| line.starts_with("collect"));
         let passed = &passed[..passed.len().min(if collects { 3 } else { 2 })];
         let differs: Vec<Option<String>> =
